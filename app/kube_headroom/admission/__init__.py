@@ -1,0 +1,1 @@
+"""The decision: from an AdmissionReview to an answer. No HTTP and no client."""

@@ -1,0 +1,1 @@
+"""What Kubernetes objects ask for: quantities, pods, workloads, placement. Pure."""

@@ -1,0 +1,1 @@
+"""Certificates: issue, rotate, serve; the only importer of cryptography."""
