@@ -1,0 +1,50 @@
+"""Running kubectl and helm against one control plane, as a person at a terminal would."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Done = subprocess.CompletedProcess[str]
+
+
+class CommandError(AssertionError):
+    """A command ended with an error; the message is what it said."""
+
+    def __init__(self, done: Done) -> None:
+        words = " ".join(str(word) for word in done.args)
+        super().__init__(f"`{words}` ended with {done.returncode}: {done.stderr or done.stdout}")
+        self.done = done
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Runs short commands with a fixed environment and prefix."""
+
+    prefix: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    def run(
+        self,
+        command: Sequence[str | Path],
+        *,
+        text: str | None = None,
+        check: bool = True,
+        timeout: float = 60,
+    ) -> Done:
+        """Run to the end with `text` on its standard input; CommandError when that goes wrong."""
+        done = subprocess.run(
+            [*self.prefix, *command],
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            env=dict(self.environment),
+        )
+        if check and done.returncode != 0:
+            raise CommandError(done)
+        return done
