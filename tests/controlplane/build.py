@@ -123,7 +123,7 @@ def _build_missing(home: Path, programs: Mapping[str, Path], out: TextIO) -> Non
     if missing:
         progress.say(
             f"building {len(missing)} programs with Go {toolchain.version} into {home}"
-            " (about 11 minutes on 2 cores, once)"
+            " (about 8 minutes on 2 cores, once)"
         )
     for position, name in enumerate(missing, start=1):
         _build(toolchain, name, home / name, progress, position)

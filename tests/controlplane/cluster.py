@@ -177,13 +177,10 @@ class ControlPlane:
         """Wait until all these nodes are Ready and free of the not-ready taint."""
         wanted = set(names)
 
-        def unready() -> set[str]:
-            ready = {n["metadata"]["name"] for n in self.objects("nodes") if is_ready(n)}
-            return wanted - ready
-
         def all_ready() -> bool:
-            missing = unready()
-            assert not missing, f"not ready: {sorted(missing)}"
+            self.stack.assert_running()
+            ready = {n["metadata"]["name"] for n in self.objects("nodes") if is_ready(n)}
+            assert wanted <= ready, f"not ready: {sorted(wanted - ready)}"
             return True
 
         wait_until(all_ready, timeout + len(wanted) / 10, "nodes to be Ready")

@@ -84,6 +84,8 @@ def kube_apiserver(
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
         "--enable-aggregator-routing=true",
+        # Told to stop, it ends its watches first; without this it waits 60 s for them.
+        "--shutdown-watch-termination-grace-period=5s",
         *(() if options.publishes_itself else ("--endpoint-reconciler-type=none",)),
         *options.apiserver_args,
     )

@@ -19,7 +19,7 @@ from random import SystemRandom
 _PORTS = range(20_000, 32_000)
 
 
-class ProgramError(AssertionError):
+class ProgramError(RuntimeError):
     """A program ended or never became ready; the message carries the end of its log."""
 
 

@@ -10,8 +10,9 @@ import signal
 import sys
 import time
 
-from tests.controlplane.build import BuildError, obtain
+from tests.controlplane.build import Binaries, BuildError, obtain
 from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.programs import ProgramError
 from tests.controlplane.toolchain import GoMissingError
 
 
@@ -20,21 +21,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.controlplane.run", description=__doc__)
     parser.add_argument("--nodes", type=int, default=3, help="simulated nodes to add (default 3)")
     arguments = parser.parse_args()
-    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        binaries = obtain()
-        # Held back while the cluster is started and ended, so that nothing is left half done.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        started = time.monotonic()
-        with ControlPlane(binaries=binaries) as cluster:
-            if arguments.nodes:
-                cluster.add_nodes(arguments.nodes)
-            _announce(cluster, time.monotonic() - started)
-            signal.sigwait(signals)
-    except (GoMissingError, BuildError) as error:
+        _run(obtain(), arguments.nodes)
+    except KeyboardInterrupt:
+        return 0
+    except (GoMissingError, BuildError, ProgramError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _run(binaries: Binaries, nodes: int) -> None:
+    started = time.monotonic()
+    with ControlPlane(binaries=binaries) as cluster:
+        if nodes:
+            cluster.add_nodes(nodes)
+        _announce(cluster, time.monotonic() - started)
+        signal.pause()
 
 
 def _announce(cluster: ControlPlane, seconds: float) -> None:

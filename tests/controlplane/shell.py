@@ -9,6 +9,9 @@ from pathlib import Path
 
 Done = subprocess.CompletedProcess[str]
 
+# The exit code of timeout(1).
+TIMED_OUT = 124
+
 
 class CommandError(AssertionError):
     """A command ended with an error; the message is what it said."""
@@ -34,17 +37,21 @@ class Shell:
         check: bool = True,
         timeout: float = 60,
     ) -> Done:
-        """Run to the end with `text` on its standard input; CommandError when that goes wrong."""
-        done = subprocess.run(
-            [*self.prefix, *command],
-            input=text,
-            stdin=subprocess.DEVNULL if text is None else None,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-            env=dict(self.environment),
-        )
+        """Run to the end with `text` on its standard input; CommandError when that fails."""
+        words = [*self.prefix, *command]
+        try:
+            done = subprocess.run(
+                words,
+                # Never our own standard input: a command that reads it would wait for a person.
+                input=text or "",
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout,
+                env=dict(self.environment),
+            )
+        except subprocess.TimeoutExpired:
+            done = Done(words, TIMED_OUT, "", f"no end after {timeout:g} s, so it was killed")
         if check and done.returncode != 0:
             raise CommandError(done)
         return done

@@ -51,6 +51,11 @@ class Stack:
         self.apiserver.start()
         wait_until(self._is_ready, self._options.start_seconds, "kube-apiserver to be ready")
 
+    def assert_running(self) -> None:
+        """Fail with the end of the log of a program that ended by itself."""
+        for program in (self.etcd, self.apiserver, *self.workers):
+            program.assert_running()
+
     def close(self) -> None:
         """Kill everything: there is nothing to save."""
         for program in (*reversed(self.workers), self.apiserver, self.etcd):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.options import Options
+from tests.controlplane.programs import ProgramError
 from tests.controlplane.waiting import wait_until
 
 pytestmark = pytest.mark.controlplane
@@ -149,23 +151,36 @@ def test_a_paused_etcd_stalls_writes_until_it_is_resumed(
     control_plane.kubectl("create", "configmap", "after", "-n", namespace)
 
 
-def test_nothing_outlives_the_process_that_started_it() -> None:
-    """Killed without a chance to tidy up, a runner takes all its programs with it."""
-    root = Path(__file__).parents[2]
+def test_a_program_that_cannot_start_shows_its_log(control_plane: ControlPlane) -> None:
+    """A refused flag fails at once with the API server's own words."""
+    options = Options(apiserver_args=("--no-such-flag",))
+    broken = ControlPlane(options, control_plane.binaries)
+    with (
+        pytest.raises(ProgramError, match=r"(?s)kube-apiserver ended with 1.*no-such-flag"),
+        broken,
+    ):
+        pytest.fail("it started")
+    assert not broken.folder.exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_nothing_outlives_the_process_that_started_it(end: signal.Signals) -> None:
+    """A runner that is interrupted, or killed without a chance to tidy up, leaves no program."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.controlplane.run", "--nodes", "1"],
-        cwd=root,
+        cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as runner:
         assert runner.stdout is not None
-        first = runner.stdout.readline()
+        folder = Path(runner.stdout.readline().removeprefix("export KUBECONFIG=").strip()).parent
         children = children_of(runner.pid)
-        runner.send_signal(signal.SIGKILL)
-    assert first.startswith("export KUBECONFIG=")
+        runner.send_signal(end)
     assert len(children) == 5
-    wait_until(lambda: not [pid for pid in children if is_alive(pid)], 30, "its programs to end")
+    wait_until(lambda: not any(map(is_alive, children)), 30, "its programs to end")
+    assert folder.exists() == (end is signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def children_of(pid: int) -> list[int]:
@@ -176,7 +191,6 @@ def children_of(pid: int) -> list[int]:
 def is_alive(pid: int) -> bool:
     """Whether the process exists and is no zombie that nobody has collected yet."""
     try:
-        os.kill(pid, 0)
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (ProcessLookupError, FileNotFoundError):
         return False
