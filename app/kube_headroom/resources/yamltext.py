@@ -52,6 +52,8 @@ class Duplicate(msgspec.Struct, frozen=True):
     line: int
     key: str
     first_line: int
+    path: Path
+    """Where the key stands; without line marks just the key."""
 
 
 class Parsed(msgspec.Struct):
@@ -293,7 +295,7 @@ class _Builder:
         top.key = key = _key_text(value)
         assert top.key_lines is not None
         if key in top.key_lines:
-            self.duplicates.append(Duplicate(line, key, top.key_lines[key]))
+            self.duplicates.append(Duplicate(line, key, top.key_lines[key], (*top.path, key)))
         top.key_lines[key] = line
         if self._mark_lines:
             self.lines[(*top.path, key)] = line
