@@ -26,6 +26,8 @@ _QUANTITY: Final = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([A-Za-z]*)([+-]?[
 _DECIMAL_EXPONENTS: Final = {
     suffix: 3 * step for step, suffix in enumerate(("n", "u", "m", "", *"kMGTPE"), start=-3)
 }
+_POWERS: Final[tuple[int, ...]] = tuple(10**power for power in range(128))
+"""More than any text within both bounds can need, and all that is ever multiplied with."""
 _BINARY_EXPONENTS: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _UNITS: Final = tuple((suffix, 1 << bits) for suffix, bits in _BINARY_EXPONENTS.items())[::-1]
 _MISSPELT_SUFFIX: Final = re.compile(r"([kmgtpe])i?b?", re.IGNORECASE)
@@ -167,7 +169,7 @@ def _scaled(mantissa: int, base: int, exponent: int, decimals: int) -> int:
         mantissa <<= exponent
     else:
         power += exponent
-    return mantissa * 10**power if power >= 0 else -(-mantissa // 10**-power)
+    return mantissa * _POWERS[power] if power >= 0 else -(-mantissa // _POWERS[-power])
 
 
 def _malformed(text: str) -> QuantityError:

@@ -8,7 +8,15 @@ from typing import Final
 
 import msgspec
 
-from kube_headroom.resources.objects import KubeObject, ObjectMeta, PodSpec, Spec, Status, Strategy
+from kube_headroom.resources.objects import (
+    KubeObject,
+    ObjectMeta,
+    PodSpec,
+    RollingUpdate,
+    Spec,
+    Status,
+    Strategy,
+)
 
 GROUPS: Final = {
     "Pod": "",
@@ -119,9 +127,9 @@ def _job_spec(spec: Spec) -> Spec:
 def _deployment_pods(strategy: Strategy | None, replicas: int) -> PodCount:
     if replicas == 0 or (strategy is not None and strategy.type == "Recreate"):
         return PodCount(replicas)
-    rolling = strategy.rolling_update if strategy is not None else None
-    surge = _share(rolling and rolling.max_surge, _DEFAULT_SURGE, of=replicas, up=True)
-    unavailable = _share(rolling and rolling.max_unavailable, _DEFAULT_SURGE, of=replicas, up=False)
+    rolling = (strategy and strategy.rolling_update) or RollingUpdate()
+    surge = _share(rolling.max_surge, _DEFAULT_SURGE, of=replicas, up=True)
+    unavailable = _share(rolling.max_unavailable, _DEFAULT_SURGE, of=replicas, up=False)
     if surge == 0 and unavailable == 0:
         unavailable = 1  # else the rollout could not start: upstream decides the same
     return PodCount(replicas, surge=surge, unavailable=unavailable)
@@ -130,9 +138,9 @@ def _deployment_pods(strategy: Strategy | None, replicas: int) -> PodCount:
 def _daemon_pods(strategy: Strategy | None, nodes: int) -> PodCount:
     if strategy is not None and strategy.type == "OnDelete":
         return PodCount(nodes)
-    rolling = strategy.rolling_update if strategy is not None else None
-    surge = _share(rolling and rolling.max_surge, 0, of=nodes, up=True)
-    unavailable = _share(rolling and rolling.max_unavailable, 1, of=nodes, up=True)
+    rolling = (strategy and strategy.rolling_update) or RollingUpdate()
+    surge = _share(rolling.max_surge, 0, of=nodes, up=True)
+    unavailable = _share(rolling.max_unavailable, 1, of=nodes, up=True)
     return PodCount(nodes, surge=surge, unavailable=unavailable)
 
 
