@@ -122,6 +122,12 @@ class Requirements(_Section):
             _refuse_crossing(info.data["minimum"], maximum)
         return maximum
 
+    @cached_property
+    def has_bounds(self) -> bool:
+        """Tell whether more is asked than that something is declared."""
+        bounds = (self.max_limit_request_ratio, self.minimum, self.maximum)
+        return self.qos_class is not None or any(bound.named for bound in bounds)
+
     def overridden(self, other: "Requirements") -> "Requirements":
         """Return these requirements with what the other gives in their place."""
         given = {name: getattr(other, name) for name in other.model_fields_set}
