@@ -22,7 +22,8 @@ RUN python3 scripts/get_uv.py /usr/local/bin/uv \
 # The project last, so that a change in it does not fetch the dependencies anew.
 COPY README.md LICENSE ./
 COPY app app
-RUN uv sync --locked --no-dev --no-editable
+# uv's lock file can be written by anyone, and nobody needs it any more.
+RUN uv sync --locked --no-dev --no-editable && rm -f /opt/kube-headroom/.lock
 
 FROM ${BASE_IMAGE}
 ARG VERSION=unknown

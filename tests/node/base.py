@@ -1,7 +1,7 @@
 """A stand-in for the image's base, made of Debian's packages where no image registry is reached.
 
 It holds what the Dockerfile asks of a base: glibc, `python3` >= 3.11 and certificate authorities.
-Made once (about 90 s) and kept in the buildah store of the user's cache.
+Made once (about 60 s) and kept in the buildah store of the user's cache.
 """
 
 from __future__ import annotations

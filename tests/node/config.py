@@ -90,10 +90,9 @@ def kubelet_configuration(folder: Path, *, ca_file: Path, cgroup: str) -> dict[s
         "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "authentication": {"x509": {"clientCAFile": str(ca_file)}},
-        # Pods get a cgroup of their own below this one; the machine's other processes are not ours.
+        # All pods are below this cgroup; what else runs on the machine is not the kubelet's matter.
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{cgroup}",
-        "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,

@@ -57,9 +57,9 @@ def obtain(out: TextIO = sys.stderr) -> Path:
 
 def _build(archive: Path, out: TextIO) -> None:
     started = time.monotonic()
-    print("making the image: its base (90 s, once) ...", file=out, flush=True)
+    print("making the image's base, unless it is there (60 s, once) ...", file=out, flush=True)
     base_name = base.ensure_base()
-    print("making the image: the Dockerfile ...", file=out, flush=True)
+    print("making the image from the Dockerfile (30 s) ...", file=out, flush=True)
     buildah(
         *("bud", "-q", "--pull-never", "--build-arg", f"BASE_IMAGE={base_name}"),
         *("--build-arg", f"VERSION={_version()}", *_mounts(), "-t", NAME, "."),

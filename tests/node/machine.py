@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 from pathlib import Path
 
 from tests.controlplane.programs import Launcher, Program
@@ -53,6 +54,7 @@ class Machine:
             if not Path(name).exists():
                 Path(name).mkdir(parents=True)
                 self._made_folders.append(Path(name))
+        self._make_cgroups()
         self._first.start()
         wait_until(self._is_up, 20, "the namespaces of the node")
         self._inner = Launcher(self._enter_prefix(), self._environment)
@@ -72,8 +74,7 @@ class Machine:
 
     def close(self) -> None:
         """End every process of the machine, then remove its cgroups."""
-        if self._first.is_running:
-            os.kill(self._first_pid(), 9)
+        self._kill_first()
         # Each ends by itself when its child is gone; killed earlier it would leave that child a
         # zombie to whatever is process 1 outside.
         wait_until(self._all_ended, 20, "the node's programs to end")
@@ -84,6 +85,21 @@ class Machine:
         for folder in reversed(self._made_folders):
             with contextlib.suppress(OSError):  # someone else uses it by now
                 folder.rmdir()
+
+    def _make_cgroups(self) -> None:
+        for top in _hierarchies():
+            offered = top / "cgroup.controllers"
+            if offered.exists():  # version 2: children have only what their parent passes on
+                wanted = " ".join(f"+{name}" for name in offered.read_text().split())
+                (top / "cgroup.subtree_control").write_text(wanted)
+            (top / self.cgroup).mkdir()
+
+    def _kill_first(self) -> None:
+        pids = self._first_pids() if self._first.is_running else []
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        if not pids:  # it never came so far; unshare itself goes
+            self._first.kill()
 
     def _all_ended(self) -> bool:
         return not any(program.is_running for program in (self._first, *self._programs))
@@ -100,19 +116,27 @@ class Machine:
         return (self._folder / "up").exists()
 
     def _enter_prefix(self) -> tuple[str, ...]:
-        target = str(self._first_pid())
+        (target,) = self._first_pids()
         return ("nsenter", f"--target={target}", "--mount", "--pid", "--net", "--")
 
-    def _first_pid(self) -> int:
+    def _first_pids(self) -> list[int]:
         """Return the number, outside, of what is number 1 inside: the only child of unshare."""
         outer = self._first.pid
-        return int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
+        return [
+            int(pid) for pid in Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        ]
 
     def _cgroups_are_gone(self) -> bool:
         """Remove the machine's cgroups in every hierarchy; tell whether none is left."""
-        tops = [top for top in (CGROUPS, *CGROUPS.iterdir()) if (top / self.cgroup).is_dir()]
-        for top in tops:
+        for top in _hierarchies():
             for folder, _, _ in os.walk(top / self.cgroup, topdown=False):
                 with contextlib.suppress(OSError):  # a process in it is still ending
                     Path(folder).rmdir()
-        return not any((top / self.cgroup).exists() for top in tops)
+        return not any((top / self.cgroup).exists() for top in _hierarchies())
+
+
+def _hierarchies() -> list[Path]:
+    """Return the roots of the machine's cgroup trees: one (v2) or one per controller (v1)."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [top for top in CGROUPS.iterdir() if (top / "cgroup.procs").exists()]

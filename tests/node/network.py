@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.node.packages import environment
+from tests.node.packages import NodeMissingError, environment
 
 API_SERVER_ADDRESS = "192.0.2.11"
 NODE_ADDRESS = "192.0.2.12"
@@ -61,5 +61,13 @@ class Network:
 
 
 def _ip(*arguments: str) -> None:
-    command = ("ip", *arguments)
-    subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=30)
+    done = subprocess.run(
+        ("ip", *arguments),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    if done.returncode != 0:  # root in a container that may not make namespaces
+        raise NodeMissingError(f"`ip {' '.join(arguments)}`: {done.stderr.strip()}")

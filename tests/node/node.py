@@ -64,6 +64,11 @@ class RealNode:
     ) -> None:
         self.close()
 
+    @property
+    def cgroup(self) -> str:
+        """The cgroup below which the pods' own are."""
+        return self._machine.cgroup
+
     def import_image(self, archive: Path) -> None:
         """Load a docker-archive, so that pods can name its image without a registry."""
         self._ctr("images", "import", str(archive), timeout=IMPORT_SECONDS)
