@@ -11,13 +11,12 @@ from kube_headroom.cli.output import (
     FORMATS,
     output_option,
     print_error,
-    print_json,
     print_table,
     print_warning,
-    print_yaml,
     printable,
 )
 from kube_headroom.cli.policy_file import read_policy
+from kube_headroom.cli.serialized import print_json, print_yaml
 from kube_headroom.policy.load import DEFAULT_POLICY
 from kube_headroom.resources.manifest import Document, Fault, UnreadableObject, to_object
 from kube_headroom.resources.objects import KubeObject

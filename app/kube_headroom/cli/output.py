@@ -1,4 +1,4 @@
-"""What commands print: aligned tables, JSON, YAML; errors and warnings on stderr.
+"""What commands print for people: aligned tables; errors and warnings on stderr.
 
 Texts come from other people's manifests: whatever could steer a terminal is made visible instead.
 """
@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from typing import Final, TextIO
 
 import click
-import msgspec
-import yaml
 
 FORMATS: Final = ("table", "json", "yaml")
 
@@ -28,18 +26,6 @@ def output_option(*formats: str) -> click.Option:
         show_default=True,
         help="Output format.",
     )
-
-
-def print_json(value: object) -> None:
-    """Print a value as indented JSON with its keys in the order given."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
-def print_yaml(value: object) -> None:
-    """Print a value as YAML that every YAML parser reads alike."""
-    data = msgspec.to_builtins(value)
-    text = yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=100)
-    click.echo(text, nl=False)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,7 +5,8 @@ from importlib.metadata import version as installed_version
 
 import click
 
-from kube_headroom.cli.output import output_option, print_json
+from kube_headroom.cli.output import output_option
+from kube_headroom.cli.serialized import print_json
 
 
 def _show(form: str) -> None:
