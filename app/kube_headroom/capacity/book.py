@@ -1,0 +1,347 @@
+"""The book: what every root holds, from the view and from the promises laid over it.
+
+A root holds its live pods as they are, on their nodes, plus what it may still create: missing pods
+at template size. Pods are summed per owner, owners hang under their controllers, so an event
+changes a few sums, whatever the number of pods. Time is an argument (seconds, monotonic).
+"""
+
+import heapq
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from kube_headroom.capacity.held import Holding, Register
+from kube_headroom.capacity.load import NOTHING, Load
+from kube_headroom.capacity.node import Nodes
+from kube_headroom.capacity.promise import Promise, Version
+from kube_headroom.capacity.roots import Group, missing
+from kube_headroom.resources.placement import Placement
+
+LEAVING_MAX_GRACE_SECONDS: Final = 120
+"""A terminating pod with a longer grace holds its node until it is gone."""
+LEAVING_MARGIN_SECONDS: Final = 30
+
+ON_NODE: Final = 1
+LIVE: Final = 2
+NEVER: Final = float("inf")
+
+
+class PodRow(msgspec.Struct, gc=False):
+    """One pod of the view that is not finished."""
+
+    uid: str
+    owner: str
+    """uid of its known controller, empty for a bare pod or an unknown owner."""
+    node: str
+    load: Load
+    priority: int
+    placement: Placement
+    replaced: bool
+    """Whether its controller makes another when its node is lost (a DaemonSet does not)."""
+    leaving_until: float = 0.0
+    weightless_at: float = NEVER
+    """From when on it holds nothing: gated, or unschedulable for longer than policy waits."""
+    counted: int = 0
+    """As what it is counted now: ON_NODE, LIVE, both or neither."""
+    size: Load = NOTHING
+    """The load that it is counted with."""
+
+
+class Book:
+    """Commitments per root."""
+
+    def __init__(self) -> None:
+        self.nodes = Nodes()
+        self.register = Register()
+        self.pods: dict[str, PodRow] = {}
+        self.groups: dict[str, Group] = {}
+        self._pods_of_node: dict[str, set[str]] = {}
+        self._pod_promises: dict[str, dict[tuple[str, int], Promise]] = {}
+        self._by_name: dict[tuple[str, str, str], Promise] = {}
+        self._covered: dict[tuple[str, int], Promise] = {}
+        self._deadlines: list[tuple[float, str]] = []
+
+    # The view.
+
+    def put_pod(self, row: PodRow, now: float) -> None:
+        """Take over a pod as the view shows it."""
+        old = self.pods.get(row.uid)
+        if old is not None:
+            if old.leaving_until and row.leaving_until:
+                row.leaving_until = old.leaving_until  # first seen so, not last
+            if row.weightless_at != NEVER:
+                row.weightless_at = min(row.weightless_at, old.weightless_at)
+            self._uncount(old)
+            self._unfile(old)
+        self.pods[row.uid] = row
+        if row.node:
+            self._pods_of_node.setdefault(row.node, set()).add(row.uid)
+        if row.owner:
+            self._group(row.owner).pods.add(row.uid)
+        self._wake_at(row.leaving_until, row.uid, now)
+        self._wake_at(row.weightless_at, row.uid, now)
+        self._count(row, now)
+        if old is not None and old.owner != row.owner:
+            self._refresh_root(old.owner)
+
+    def remove_pod(self, uid: str) -> None:
+        """Forget a pod that is gone or finished."""
+        row = self.pods.pop(uid, None)
+        if row is not None:
+            self._uncount(row)
+            self._unfile(row)
+            self._refresh_pod(uid)
+            self._refresh_root(row.owner)
+
+    def put_workload(self, uid: str, version: Version, now: float) -> None:
+        """Take over a workload as the view shows it."""
+        group = self._group(uid)
+        group.version = version
+        self._hang(group, version.owner)
+        parent = self.groups.get(version.owner)
+        self._set_gone_until(group, parent.gone_until if parent else 0.0, now)
+        self._refresh_root(uid)
+
+    def remove_workload(self, uid: str, now: float) -> None:
+        """Forget a deleted workload; its children and pods are leaving."""
+        group = self.groups.get(uid)
+        if group is None or group.version is None:
+            return
+        parent = group.parent
+        group.version = None
+        self._hang(group, "")
+        until = now + LEAVING_MAX_GRACE_SECONDS + LEAVING_MARGIN_SECONDS
+        self._set_gone_until(group, until, now)
+        self._refresh_root(parent)
+        self._drop_if_empty(uid)
+
+    def node_changed(self, name: str, now: float) -> None:
+        """Recount the pods of a node that appeared, went away, or changed its readiness."""
+        self._recount(self._pods_of_node.get(name, ()), now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: what has been leaving, or unschedulable, too long is counted anew."""
+        due = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            due.append(heapq.heappop(self._deadlines)[1])
+        self._recount(due, now)
+
+    # The promises.
+
+    def lay(self, promise: Promise) -> None:
+        """Lay a promise over the view."""
+        promise = self._covering_its_twin(promise)
+        if promise.resource == "pods":
+            self._pod_promises.setdefault(promise.uid, {})[promise.key] = promise
+            self._refresh_pod(promise.uid)
+            return
+        group = self._group(promise.uid)
+        group.promises[promise.key] = promise
+        if group.version is None:
+            self._hang(group, promise.version.owner)
+        self._refresh_root(promise.uid)
+
+    def lift(self, promise: Promise) -> None:
+        """Take a promise off: it is settled, expired, or was only tried."""
+        if promise.resource == "pods":
+            rows = self._pod_promises.get(promise.uid, {})
+            rows.pop(promise.key, None)
+            if not rows:
+                self._pod_promises.pop(promise.uid, None)
+            self._refresh_pod(promise.uid)
+        elif (group := self.groups.get(promise.uid)) is not None:
+            group.promises.pop(promise.key, None)
+            if group.version is None and not group.promises:
+                self.register.set(group.uid, ())
+            self._refresh_root(promise.uid)
+            self._drop_if_empty(promise.uid)
+        latest = self._by_name.get(promise.name_key)
+        if latest is not None and latest.key == promise.key:
+            del self._by_name[promise.name_key]
+        twin = self._covered.pop(promise.key, None)
+        if twin is not None:
+            self.lay(twin)
+
+    def _covering_its_twin(self, promise: Promise) -> Promise:
+        """Let a retried create cover the one that it retries: of the two the larger counts (L3)."""
+        if promise.base or not promise.name:
+            return promise
+        twin = self._by_name.get(promise.name_key)
+        self._by_name[promise.name_key] = promise
+        if twin is None or twin.key == promise.key:
+            return promise
+        covering = promise.covering(twin)
+        if covering is None:
+            return promise
+        self.lift(twin)
+        self._covered[promise.key] = twin
+        self._by_name[promise.name_key] = covering
+        return covering
+
+    # Counting pods.
+
+    def _count(self, row: PodRow, now: float) -> None:
+        group = self.groups.get(row.owner)
+        row.size = NOTHING if not row.node and row.weightless_at <= now else row.load
+        row.counted = 0
+        if now >= max(row.leaving_until, group.gone_until if group else 0.0):
+            if row.node:
+                row.counted |= ON_NODE
+                self.nodes.assign(row.node, row.priority, row.size, add=True)
+            if not (row.node and row.replaced) or self.nodes.is_ready(row.node):
+                row.counted |= LIVE
+                if group is not None:
+                    group.live += 1
+                    group.size = group.size.plus(row.size)
+        self._refresh_pod(row.uid)
+        self._refresh_root(row.owner)
+
+    def _uncount(self, row: PodRow) -> None:
+        if row.counted & ON_NODE:
+            self.nodes.assign(row.node, row.priority, row.size, add=False)
+        group = self.groups.get(row.owner)
+        if row.counted & LIVE and group is not None:
+            group.live -= 1
+            group.size = group.size.minus(row.size)
+        row.counted = 0
+
+    def _recount(self, uids: Iterable[str], now: float) -> None:
+        for uid in uids:
+            row = self.pods.get(uid)
+            if row is not None:
+                self._uncount(row)
+                self._count(row, now)
+
+    def _wake_at(self, when: float, uid: str, now: float) -> None:
+        if now < when < NEVER:
+            heapq.heappush(self._deadlines, (when, uid))
+
+    def _unfile(self, row: PodRow) -> None:
+        residents = self._pods_of_node.get(row.node)
+        if residents is not None:
+            residents.discard(row.uid)
+            if not residents:
+                del self._pods_of_node[row.node]
+        group = self.groups.get(row.owner)
+        if group is not None:
+            group.pods.discard(row.uid)
+            self._drop_if_empty(row.owner)
+
+    # Owners.
+
+    def _group(self, uid: str) -> Group:
+        group = self.groups.get(uid)
+        if group is None:
+            group = self.groups[uid] = Group(uid)
+        return group
+
+    def _hang(self, group: Group, parent: str) -> None:
+        """Hang a group under its controller's, or under none."""
+        if group.parent == parent:
+            return
+        old, group.parent = group.parent, parent
+        if old in self.groups:
+            self.groups[old].children.discard(group.uid)
+            self._refresh_root(old)
+            self._drop_if_empty(old)
+        if parent:
+            self._group(parent).children.add(group.uid)
+
+    def _set_gone_until(self, group: Group, until: float, now: float) -> None:
+        if group.gone_until == until:
+            return
+        group.gone_until = until
+        for uid in group.pods:
+            self._wake_at(until, uid, now)
+        self._recount(group.pods, now)
+        for uid in tuple(group.children):
+            child = self.groups[uid]
+            self._set_gone_until(child, until, now)
+        self._refresh_root(group.uid)
+
+    def _drop_if_empty(self, uid: str) -> None:
+        group = self.groups.get(uid)
+        if group is not None and group.is_empty:
+            self._hang(group, "")
+            self.register.set(uid, ())
+            del self.groups[uid]
+
+    def root_of(self, uid: str) -> Group | None:
+        """Return the topmost known owner, if anything is known of this one."""
+        group = self.groups.get(uid)
+        while group is not None and group.parent:
+            parent = self.groups.get(group.parent)
+            if parent is None or not (parent.gone_until or any(parent.versions())):
+                break
+            group = parent
+        return group
+
+    def _below(self, root: Group) -> list[Group]:
+        result = [root]
+        for group in result:
+            result.extend(self.groups[uid] for uid in group.children)
+        return result
+
+    # Questions.
+
+    def holdings(self, promise: Promise) -> tuple[Holding, ...]:
+        """Return what the root that a promise is for holds now."""
+        root = None if promise.resource == "pods" else self.root_of(promise.uid)
+        return self.register.of(root.uid if root else promise.uid)
+
+    def missing_pods(self, promise: Promise) -> int:
+        """Return how many pods its root still lacks, by the version that asks for most."""
+        return max((holding.count for holding in self.holdings(promise)), default=0)
+
+    def replaced_by(self, promise: Promise) -> tuple[int, dict[str, Load]]:
+        """Return how many live pods are of the promised size, and by node what will be replaced."""
+        current, leaving = 0, dict[str, Load]()
+        if promise.resource == "pods":
+            row = self.pods.get(promise.uid)
+            return (1 if row and row.node else 0), leaving
+        root = self.root_of(promise.uid)
+        for group in self._below(root) if root else ():
+            if group.version is not None and group.version.unit == promise.version.unit:
+                current += group.live
+                continue
+            for uid in group.pods:
+                row = self.pods[uid]
+                if row.counted & ON_NODE:
+                    leaving[row.node] = leaving.get(row.node, NOTHING).plus(row.size)
+        return current, leaving
+
+    # Holdings.
+
+    def _refresh_pod(self, uid: str) -> None:
+        """Recompute what a pod holds beside what is counted on its node."""
+        row = self.pods.get(uid)
+        promises = self._pod_promises.get(uid)
+        if promises is None and (row is None or row.node):
+            self.register.set(uid, ())
+            return
+        holdings = [_promised_pod(promise.version, row) for promise in (promises or {}).values()]
+        if row is not None and not row.node and row.counted & LIVE:
+            size = row.size
+            holdings.append(Holding(row.placement, row.priority, size, 1, size, size))
+        self.register.set(uid, tuple(part for part in holdings if part.total != NOTHING))
+
+    def _refresh_root(self, uid: str) -> None:
+        """Recompute what the root above an owner holds for missing pods."""
+        root = self.root_of(uid) if uid else None
+        if root is None:
+            return
+        below = self._below(root)
+        for group in below[1:]:
+            self.register.set(group.uid, ())
+        self.register.set(root.uid, missing(root, below))
+
+
+def _promised_pod(version: Version, row: PodRow | None) -> Holding:
+    """Return what a promised pod holds: all of it, or on its node what it is to grow by."""
+    if row is None or not row.node:
+        return Holding(
+            version.placement, version.priority, version.unit, version.count, version.unit, NOTHING
+        )
+    growth = version.unit.minus(row.load).clamped()
+    return Holding(version.placement, version.priority, growth, 0, growth, NOTHING)

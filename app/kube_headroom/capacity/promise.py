@@ -1,0 +1,53 @@
+"""A promise: one allowed request that not every view shows yet. A row of the ledger."""
+
+import msgspec
+
+from kube_headroom.capacity.load import Load
+from kube_headroom.resources.placement import Placement
+
+
+class Version(msgspec.Struct, frozen=True, gc=False):
+    """What a workload, or a bare pod, asks for at one time: count x unit on these nodes."""
+
+    count: int
+    unit: Load
+    placement: Placement
+    priority: int
+    owner: str = ""
+    """uid of the known controller above it; empty for a root."""
+    preempts: bool = True
+    """Whether its pods may evict pods of a lower priority (preemptionPolicy)."""
+
+
+class Promise(msgspec.Struct, frozen=True, gc=False):
+    """A version that was allowed, judged by strangers from this row alone (ledger-protocol L4).
+
+    resource: the plural name; base: the resourceVersion that the request replaces, 0 for a create;
+    name: empty when the API server made it up, since nobody retries that one under the same name.
+    """
+
+    resource: str
+    uid: str
+    base: int
+    namespace: str
+    name: str
+    version: Version
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What the row is filed under (L3)."""
+        return (self.uid, self.base)
+
+    @property
+    def name_key(self) -> tuple[str, str, str]:
+        """What a retry of the same create has in common with it."""
+        return (self.resource, self.namespace, self.name)
+
+    def covering(self, twin: "Promise") -> "Promise | None":
+        """Return this promise as large as its twin, or None where their nodes differ."""
+        mine, other = self.version, twin.version
+        if (mine.placement, mine.priority) != (other.placement, other.priority):
+            return None
+        count, unit = max(mine.count, other.count), mine.unit.maximum(other.unit)
+        version = msgspec.structs.replace(mine, count=count, unit=unit)
+        return msgspec.structs.replace(self, version=version)

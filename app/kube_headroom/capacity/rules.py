@@ -1,0 +1,71 @@
+"""The capacity rules of a policy, in the form the judge reads: one row a code."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from kube_headroom.capacity.node import Maximums
+from kube_headroom.policy.model import Headroom
+
+Action = Literal["enforce", "warn", "off"]
+
+CODES: Final = {
+    ("memory", "requests"): "HR201",
+    ("memory", "limits"): "HR202",
+    ("cpu", "requests"): "HR203",
+    ("cpu", "limits"): "HR204",
+    ("ephemeral_storage", "requests"): "HR205",
+    ("ephemeral_storage", "limits"): "HR205",
+    ("pods", "requests"): "HR206",
+}
+TOO_LARGE: Final = "HR207"
+TOO_MANY: Final = "HR208"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One sum: a resource on one basis, and what stays free of it."""
+
+    code: str
+    resource: str
+    basis: str
+    action: Action
+    reserve_basis_points: int = 0
+    reserve_amount: int = 0
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the judge holds a request against. Rules that are off are not here."""
+
+    sums: tuple[Rule, ...]
+    fit: Action
+    spare_nodes: int
+    maximums: Maximums
+    elastic: bool
+    ignore_priority_below: int = 0
+
+
+def capacity_rules(headroom: Headroom) -> Rules:
+    """Return the capacity rules of a policy."""
+    sums = []
+    for resource in ("memory", "cpu", "ephemeral_storage"):
+        section = getattr(headroom, resource)
+        reserve = section.reserve
+        for basis, points, amount in (
+            ("requests", reserve.basis_points, reserve.amount),
+            ("limits", 0, 0),  # maximumLimits says how much of limits is too much
+        ):
+            code = CODES[resource, basis]
+            sums.append(Rule(code, resource, basis, getattr(section, basis), points, amount))
+    sums.append(Rule(CODES["pods", "requests"], "pods", "requests", headroom.pods))
+    return Rules(
+        sums=tuple(rule for rule in sums if rule.action != "off"),
+        fit=headroom.fit,
+        spare_nodes=headroom.spare_nodes,
+        maximums=Maximums(
+            cpu=headroom.cpu.maximum_limits,
+            memory=headroom.memory.maximum_limits,
+            ephemeral_storage=headroom.ephemeral_storage.maximum_limits,
+        ),
+        elastic=headroom.elastic == "on",
+        ignore_priority_below=headroom.ignore_priority_below,
+    )

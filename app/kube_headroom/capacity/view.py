@@ -1,0 +1,164 @@
+"""The view: one replica's picture of the cluster, turned from objects into rows of the book.
+
+Whoever watches the cluster calls begin_list, put, remove, end_list and progress; nothing here waits
+or reads a clock. A resource is named by its plural. Objects are not kept: rows are, and the
+templates of workloads, since a LimitRange or PriorityClass may change what those come to.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from kube_headroom.capacity.book import NEVER, Book
+from kube_headroom.capacity.completion import Completion
+from kube_headroom.capacity.ledger import Ledger
+from kube_headroom.capacity.rows import (
+    known_owner,
+    node_facts,
+    pod_row,
+    resource_version_of,
+    version_number,
+)
+from kube_headroom.resources.objects import KubeObject, ObjectMeta
+from kube_headroom.resources.workload import Workload, workload_of
+
+WORKLOADS: Final = (
+    *("deployments", "replicasets", "statefulsets", "daemonsets"),
+    *("jobs", "cronjobs", "replicationcontrollers"),
+)
+COMPLETING: Final = ("namespaces", "limitranges", "runtimeclasses", "priorityclasses")
+RESOURCES: Final = (*COMPLETING, "nodes", "pods", *WORKLOADS)
+"""All that a full view holds."""
+
+
+class View:
+    """A picture of the cluster; not synced until every resource was listed once."""
+
+    def __init__(
+        self,
+        *,
+        promise_seconds: float = 75.0,
+        stale_seconds: float = 100.0,
+        resources: Collection[str] = RESOURCES,
+    ) -> None:
+        self.book = Book()
+        self.ledger = Ledger(self.book, promise_seconds=promise_seconds)
+        self.completion = Completion()
+        self.pending_hold_seconds = 600.0
+        self.resource_versions: dict[str, int] = dict.fromkeys(resources, 0)
+        """By resource, that of the last event, bookmark or completed list."""
+        self._stale_seconds = stale_seconds
+        self._last_progress: dict[str, float] = dict.fromkeys(resources, -NEVER)
+        self._now = 0.0
+        self._known: dict[str, set[str]] = {resource: set() for resource in resources}
+        self._shown: dict[str, set[str]] = {}
+        self._workloads: dict[str, tuple[Workload, str]] = {}
+
+    # Freshness.
+
+    @property
+    def synced(self) -> bool:
+        """Whether every resource was listed once."""
+        return all(seen > -NEVER for seen in self._last_progress.values())
+
+    def stale(self, now: float) -> tuple[str, ...]:
+        """Return the resources that were never listed or show no sign of life any more."""
+        limit = now - self._stale_seconds
+        return tuple(name for name, seen in self._last_progress.items() if seen < limit)
+
+    def ages(self, now: float) -> dict[str, float]:
+        """Return the seconds since each resource's last sign of life, infinite before the first."""
+        return {name: now - seen for name, seen in self._last_progress.items()}
+
+    def tick(self, now: float) -> None:
+        """Let time pass, and take over what changed under the templates."""
+        self._now = max(self._now, now)
+        self.book.tick(now)
+        changed = self.completion.changed()
+        if changed:
+            for uid, (workload, owner) in self._workloads.items():
+                if None in changed or workload.namespace in changed:
+                    self._file(uid, workload, owner)
+
+    # What the feed calls.
+
+    def begin_list(self, resource: str) -> None:
+        """Start a list: what it does not show by its end is gone."""
+        self._shown[resource] = set()
+
+    def put(self, resource: str, obj: KubeObject) -> None:
+        """Take over an object as it is."""
+        identity = _identity(resource, obj)
+        self._known[resource].add(identity)
+        if resource in self._shown:
+            self._shown[resource].add(identity)
+        if resource == "pods":
+            row = pod_row(obj, identity, self._now, self.pending_hold_seconds)
+            if row is None:
+                self.book.remove_pod(identity)
+            else:
+                self.book.put_pod(row, self._now)
+        elif resource == "nodes":
+            facts, allocatable, ready = node_facts(obj)
+            if self.book.nodes.put(facts, allocatable, ready=ready):
+                self.book.node_changed(facts.name, self._now)
+        elif resource in WORKLOADS:
+            workload = workload_of(obj)
+            if workload is not None:
+                self._file(identity, workload, known_owner(obj.metadata)[0])
+        else:
+            self.completion.put(resource, obj)
+        self.ledger.saw(identity, resource_version_of(obj.metadata))
+
+    def remove(self, resource: str, obj: KubeObject) -> None:
+        """Forget an object that was deleted."""
+        identity = _identity(resource, obj)
+        self._forget(resource, identity)
+        self.ledger.saw(identity, resource_version_of(obj.metadata))
+
+    def end_list(self, resource: str, resource_version: str, now: float) -> None:
+        """Complete a list."""
+        shown = self._shown.pop(resource, set())
+        for identity in self._known[resource] - shown:
+            self._forget(resource, identity)
+        self.progress(resource, resource_version, now)
+
+    def progress(self, resource: str, resource_version: str, now: float) -> None:
+        """Note a sign of life: an event, a bookmark, a completed list."""
+        self._now = max(self._now, now)
+        self._last_progress[resource] = now
+        seen = version_number(resource_version)
+        self.resource_versions[resource] = max(self.resource_versions[resource], seen)
+
+    def _forget(self, resource: str, identity: str) -> None:
+        self._known[resource].discard(identity)
+        if resource == "pods":
+            self.book.remove_pod(identity)
+        elif resource == "nodes":
+            self.book.nodes.remove(identity)
+            self.book.node_changed(identity, self._now)
+        elif resource in WORKLOADS:
+            self._workloads.pop(identity, None)
+            self.book.remove_workload(identity, self._now)
+        else:
+            namespace, _, name = identity.rpartition("/")
+            self.completion.remove(resource, namespace, name)
+
+    def _file(self, uid: str, workload: Workload, owner: str) -> None:
+        self._workloads[uid] = (workload, owner)
+        pod = self.completion.effective_template(workload.template, workload.namespace)
+        version = self.completion.version(workload, pod, owner)
+        self.book.put_workload(uid, version, self._now)
+
+
+def object_key(kind_or_resource: str, metadata: ObjectMeta) -> str:
+    """Return what an object is filed under: its uid; files written by hand may have none."""
+    return metadata.uid or f"{kind_or_resource}/{metadata.namespace or ''}/{metadata.name or ''}"
+
+
+def _identity(resource: str, obj: KubeObject) -> str:
+    metadata = obj.metadata
+    if resource == "nodes":
+        return metadata.name or ""
+    if resource in COMPLETING:
+        return f"{metadata.namespace or ''}/{metadata.name or ''}"
+    return object_key(resource, metadata)
