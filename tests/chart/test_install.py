@@ -11,6 +11,7 @@ import pytest
 
 from tests.chart.release import Release, install, remove
 from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.shell import CommandError
 
 pytestmark = pytest.mark.controlplane
 
@@ -92,3 +93,16 @@ def test_a_policy_change_does_not_restart_the_pod(release):
     deployment = release.cluster.get("deployment", release.fullname, release.namespace)
     assert deployment["metadata"]["generation"] == 1
     assert [pod["metadata"]["uid"] for pod in release.pods()] == before
+
+
+def test_an_upgrade_never_undoes_an_edited_policy_in_silence(release):
+    """Helm 4 applies on the server's side: it stops at the edit, and says how to go on."""
+    name = f"{release.fullname}-policy"
+    policy = release.cluster.get("configmap", name, release.namespace)
+    edited = {"policy.yaml": "mode: warn\n"}
+    release.cluster.kubectl("replace", "-f", "-", input=json.dumps({**policy, "data": edited}))
+    with pytest.raises(CommandError, match=r"conflict.*\.data\.policy\.yaml"):
+        release.upgrade()
+    assert release.cluster.get("configmap", name, release.namespace)["data"] == edited
+    release.upgrade("--force-conflicts")
+    assert release.cluster.get("configmap", name, release.namespace)["data"] != edited
