@@ -3,7 +3,6 @@
 trustme makes the certificates here, so that our own issuing is not judged by itself.
 """
 
-import os
 import ssl
 import warnings
 from pathlib import Path
@@ -144,7 +143,7 @@ def test_a_pair_is_read_from_one_side_of_a_swap(authority: trustme.CA, tmp_path:
     assert read_pair(tmp_path / "tls.crt", tmp_path / "tls.key") == pairs[0]
 
     (tmp_path / "..new").symlink_to("..1")
-    os.replace(tmp_path / "..new", tmp_path / "..data")
+    (tmp_path / "..new").replace(tmp_path / "..data")
     assert read_pair(tmp_path / "tls.crt", tmp_path / "tls.key") == pairs[1]
 
 
@@ -161,7 +160,7 @@ def test_at_start_a_bad_pair_is_an_error_with_a_reason(
 def test_no_file_is_left_behind(authority: trustme.CA) -> None:
     """The key goes to OpenSSL through memory; descriptors do not pile up."""
     pair = _pair(authority)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         server_context(pair.cert_pem, pair.key_pem)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
