@@ -31,10 +31,8 @@ _POWERS: Final[tuple[int, ...]] = tuple(10**power for power in range(128))
 _BINARY_EXPONENTS: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _UNITS: Final = tuple((suffix, 1 << bits) for suffix, bits in _BINARY_EXPONENTS.items())[::-1]
 _MISSPELT_SUFFIX: Final = re.compile(r"([kmgtpe])i?b?", re.IGNORECASE)
-# The blanks Go's strings.TrimSpace removes; Python's own strip() takes four more.
-_BLANKS: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
+# The API server trims a quantity before JSON escapes are read: tabs and line ends never are trimmed.
+_BLANKS: Final = " \x85\xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
 class QuantityError(ValueError):

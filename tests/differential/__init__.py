@@ -1,0 +1,1 @@
+"""Our arithmetic beside Kubernetes' own: the same thousands of questions, answer by answer."""
