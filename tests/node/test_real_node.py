@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.controlplane.waiting import wait_until
 from tests.node.cluster import RealCluster
 from tests.node.cluster import real_cluster as start_real_cluster
 from tests.node.config import PAUSE_IMAGE
+from tests.node.image import ROOT
 from tests.node.machine import CGROUPS
 from tests.node.network import SERVICE_ADDRESS
 
@@ -83,10 +85,11 @@ def test_the_api_server_reaches_a_pod(real_cluster: RealCluster, namespace: str)
     assert real_cluster.control_plane.kubectl("get", "--raw", path).stdout == "here"
 
 
-def test_a_command_runs_in_a_pod(real_cluster: RealCluster, namespace: str) -> None:
-    """Nothing but the program itself is needed: no shell."""
-    words = ("exec", "-n", namespace, "strict", "--", "python3", "-c", "print(6 * 7)")
-    assert real_cluster.control_plane.kubectl(*words).stdout == "42\n"
+def test_the_program_runs_in_a_strict_pod(real_cluster: RealCluster, namespace: str) -> None:
+    """By its name, as a user the image has never heard of, and without a shell."""
+    words = ("exec", "-n", namespace, "strict", "--", "kube-headroom", "version")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert real_cluster.control_plane.kubectl(*words).stdout == f"kube-headroom {version}\n"
 
 
 def test_kwok_leaves_the_real_node_alone(real_cluster: RealCluster) -> None:
