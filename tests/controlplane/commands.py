@@ -127,5 +127,8 @@ def kwok(binaries: Binaries, *, kubeconfig: Path, stages: Iterable[Path]) -> Com
         f"--kubeconfig={kubeconfig}",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
         "--node-lease-duration-seconds=40",
+        # Pods that do not run must have addresses that nobody can ever dial; kwok's own default is
+        # a private range, which may be somebody's. EndpointSlices refuse loopback on top.
+        "--cidr=127.64.0.0/10",
         *(f"--config={stage}" for stage in stages),
     )
