@@ -113,14 +113,6 @@ def test_nothing_else_is_there_and_nothing_redirects(
     assert "server" not in reply.headers
 
 
-def test_the_route_behind_the_short_cut_answers_the_same(server: ServerProcess) -> None:
-    """A path the short cut does not recognise, but routing does: percent-encoded it is the same."""
-    for body in (b"x" * 100_000, b"malformed", b"unavailable", b"y" * 1_048_577):
-        direct, encoded = server.review(body), server.request("POST", "/%76alidate", body)
-        assert (direct.status, direct.body) == (encoded.status, encoded.body)
-        assert direct.headers.get("retry-after") == encoded.headers.get("retry-after")
-
-
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_past_the_cap_is_413(server: ServerProcess, chunked: bool) -> None:
     before = server.rejections().get("too_large", 0)

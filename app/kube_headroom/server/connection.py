@@ -65,47 +65,51 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._received_bytes += len(data)
-        super().data_received(data)
-        if not self._in_message:
-            self._disarm()
+        HttpToolsProtocol.data_received(self, data)
+        if self._in_message:
+            self._keep_bounds()
+        elif self.timeout_keep_alive_task is None and (
+            self.cycle is None or self.cycle.response_complete
+        ):
             self._await_request()
-        elif self._over_bounds():
-            self._cut("too_many_bytes")
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(
-                self._bounds.receive_seconds, self._cut, "slow_sender"
-            )
 
     def on_message_begin(self) -> None:
         """The first byte of a request: the count and the clock start anew."""
         self._in_head = self._in_message = True
         self._received_bytes = 0
-        self._disarm()
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
 
     def on_headers_complete(self) -> None:
         """The head is whole; the application starts."""
         self._in_head = False
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._in_message = False
-        super().on_message_complete()
+        if self._deadline is not None:
+            self._disarm()
+        HttpToolsProtocol.on_message_complete(self)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP at all."""
         self._in_message = False
+        self._disarm()
         self._rejected("unreadable_http")
         super().send_400_response(msg)
 
     def _await_request(self) -> None:
         """Between requests the connection is idle, however many empty lines it sends."""
-        if self.timeout_keep_alive_task is None and (
-            self.cycle is None or self.cycle.response_complete
-        ):
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _keep_bounds(self) -> None:
+        if self._over_bounds():
+            self._cut("too_many_bytes")
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(
+                self._bounds.receive_seconds, self._cut, "slow_sender"
             )
 
     def _over_bounds(self) -> bool:
