@@ -6,6 +6,7 @@ figures; words come later.
 """
 
 from bisect import bisect_left
+from collections import Counter
 
 import msgspec
 
@@ -16,6 +17,7 @@ from kube_headroom.capacity.node import EVERYTHING, Lens
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.rules import TOO_LARGE, TOO_MANY, Action, Rule, Rules
 from kube_headroom.resources.amounts import NAMES, ZERO, Amounts
+from kube_headroom.resources.placement import why_not
 
 
 class Shortfall(msgspec.Struct, frozen=True):
@@ -45,6 +47,8 @@ class Shortfall(msgspec.Struct, frozen=True):
     """How many pods, in all, the request could have asked for."""
     largest: int = 0
     """The most of the resource that is free on one node; for HR207 the largest node's size."""
+    why: tuple[tuple[str, int], ...] = ()
+    """Where no node is eligible: the reasons, and how many nodes each keeps out."""
 
 
 class _Scene(msgspec.Struct, frozen=True):
@@ -113,8 +117,8 @@ class _Judge:
             need = held.total.minus(scene.held.total)
             for rule in self._rules.sums:
                 found = self._short(rule, scene, need, pods)
-                tighter = found and (rule.code not in result or found.room < result[rule.code].room)
-                if found and tighter:
+                known = result.get(rule.code)
+                if found and (known is None or found.room < known.room):
                     result[rule.code] = found
         return result
 
@@ -164,12 +168,20 @@ class _Judge:
             return ()
         unit = getattr(self._unit.requests, resource)
         count = self._promise.version.count
-        return (
-            Shortfall(
-                TOO_LARGE, action, resource, "requests", count, 0, unit, lens.nodes,
-                pods=count, largest=largest,
-            ),
-        )  # fmt: skip
+        found = Shortfall(
+            code=TOO_LARGE,
+            action=action,
+            resource=resource,
+            basis="requests",
+            need=count,
+            room=0,
+            unit=unit,
+            nodes=lens.nodes,
+            pods=count,
+            largest=largest,
+            why=self._why_none(),
+        )
+        return (found,)
 
     def at_most(self, misfit: Shortfall | None) -> int:
         """Return the largest number of pods, in all, that would have been accepted."""
@@ -250,7 +262,15 @@ class _Judge:
         share = -(-allocatable * rule.reserve_basis_points // 10_000)
         if not scene.everywhere:
             return share
-        return max(share, rule.reserve_amount, getattr(scene.spare, rule.resource))
+        spare: int = getattr(scene.spare, rule.resource)
+        return max(share, rule.reserve_amount, spare)
+
+    def _why_none(self) -> tuple[tuple[str, int], ...]:
+        if self._eligible:
+            return ()
+        placement = self._promise.version.placement
+        reasons = (why_not(placement, row.facts) for row in self._book.nodes.rows.values())
+        return tuple(Counter(reason for reason in reasons if reason).most_common(3))
 
     def _others(self) -> int:
         """Return how many pods of other roots, no smaller than this one, must land in E."""
