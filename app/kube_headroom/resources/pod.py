@@ -102,7 +102,7 @@ def effective_pod(
     if spec.init_containers:
         _read(spec.init_containers, limit_ranges, shown, read, init=True)
     requests = [each.exact_requests for each in read]
-    level = _NO_LEVEL if spec.resources is None else _level(spec, read, requests)
+    level = _NO_LEVEL if spec.resources is None else _level(spec)
     overhead = spec.overhead or overhead
     limits = [each.exact_limits for each in read]
     return EffectivePod(
@@ -168,14 +168,13 @@ def _read(
     init: bool,
 ) -> None:
     for index, container in enumerate(containers or ()):
-        resources = container.resources or _NO_RESOURCES
         sources = _NO_SOURCES
         if limit_ranges:
             defaulted = with_limit_ranges(container.resources, limit_ranges)
             each = declared(defaulted.requests, defaulted.limits)
             sources = defaulted.sources
         else:
-            each = declared(resources.requests, resources.limits)
+            each = _declared(container)
         read.append(each)
         shown.append(
             EffectiveContainer(
@@ -192,13 +191,21 @@ def _read(
         )
 
 
+def _declared(container: Container) -> Declared:
+    resources = container.resources or _NO_RESOURCES
+    return declared(resources.requests, resources.limits)
+
+
 @lru_cache(maxsize=256)
 def _field(index: int, *, init: bool) -> str:
     return f"initContainers[{index}]" if init else f"containers[{index}]"
 
 
-def _level(spec: PodSpec, read: Sequence[Declared], requests: Sequence[Exact]) -> _Level:
-    """Return the pod-level values with what the API server defaults: requests where limits are."""
+def _level(spec: PodSpec) -> _Level:
+    """Return the pod-level values with what the API server defaults: requests where limits are.
+
+    It does so before any LimitRange: what those give to containers is not looked at.
+    """
     own = spec.resources or _NO_RESOURCES
     asked = {
         name: text for name, text in (own.requests or {}).items() if name in POD_LEVEL_RESOURCES
@@ -210,7 +217,9 @@ def _level(spec: PodSpec, read: Sequence[Declared], requests: Sequence[Exact]) -
     limits = pod_level(limited)
     request_values, exact_requests = dict(values.requests), list(values.exact_requests)
     if own.limits:
-        total = aggregate(spec, requests)
+        everything = [*(spec.containers or ()), *(spec.init_containers or ())]
+        read = [_declared(container) for container in everything]
+        total = aggregate(spec, [each.exact_requests for each in read])
         amounts = pod_amounts(total)
         for index, (name, amount) in enumerate((("cpu", amounts.cpu), ("memory", amounts.memory))):
             if name not in asked and any(name in each.requests for each in read):

@@ -29,7 +29,9 @@ _DECIMAL_EXPONENTS: Final = {
 _POWERS: Final[tuple[int, ...]] = tuple(10**power for power in range(128))
 """More than any text within both bounds can need, and all that is ever multiplied with."""
 _BINARY_EXPONENTS: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_UNITS: Final = tuple((suffix, 1 << bits) for suffix, bits in _BINARY_EXPONENTS.items())[::-1]
+_UNITS: Final = tuple(
+    (suffix, 1 << bits) for suffix, bits in reversed((("", 0), *_BINARY_EXPONENTS.items()))
+)
 _MISSPELT_SUFFIX: Final = re.compile(r"([kmgtpe])i?b?", re.IGNORECASE)
 # The API server trims a quantity before JSON escapes are read: tabs and line ends never are trimmed.
 _BLANKS: Final = " \x85\xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))

@@ -1,0 +1,1 @@
+"""What resources/ computes, case by case and as properties."""
