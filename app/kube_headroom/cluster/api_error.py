@@ -18,6 +18,10 @@ class WatchSilent(ClusterUnavailable):
     """A watch on which nothing came for longer than bookmarks are apart."""
 
 
+class Expired(ClusterUnavailable):
+    """The version we stand at is no longer known: only a new list helps."""
+
+
 class ApiError(ClusterUnavailable):
     """The API server answered, but not with success."""
 

@@ -27,7 +27,7 @@ class ListMeta(msgspec.Struct, rename="camel", gc=False):
 class PageHead(msgspec.Struct, gc=False):
     """A list without its items."""
 
-    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
+    metadata: ListMeta
 
 
 class WatchEvent(msgspec.Struct, gc=False):
@@ -90,7 +90,7 @@ def page_head(body: bytes) -> ListMeta:
         try:
             return _HEAD.decode(body[:start].rstrip(b", \n") + b"}").metadata
         except msgspec.DecodeError:
-            pass  # the metadata comes after the items, or inside them: read it all
+            pass  # the metadata comes after the items: read it all
     return _HEAD.decode(body).metadata
 
 

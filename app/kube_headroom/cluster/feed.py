@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from kube_headroom.cluster.client import Client
-from kube_headroom.cluster.reflector import Reflector, ReflectorSettings, View
+from kube_headroom.cluster.reflector import Reflector, ReflectorSettings
 from kube_headroom.cluster.resource_paths import RESOURCES, ResourcePath
+from kube_headroom.cluster.view import View
 
 
 class Feed:

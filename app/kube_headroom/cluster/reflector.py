@@ -12,9 +12,15 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from kube_headroom.cluster.api_error import ApiError, ServerUnreachable, WatchSilent
+import msgspec
+
+from kube_headroom.cluster.api_error import (
+    ApiError,
+    Expired,
+    ServerUnreachable,
+    WatchSilent,
+)
 from kube_headroom.cluster.backoff import Backoff, BackoffSettings
 from kube_headroom.cluster.client import Client
 from kube_headroom.cluster.decoding import (
@@ -27,29 +33,11 @@ from kube_headroom.cluster.decoding import (
     watch_events,
 )
 from kube_headroom.cluster.resource_paths import ResourcePath
+from kube_headroom.cluster.view import View
 from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.resources.objects import KubeObject
 
 log = logging.getLogger(__name__)
-
-
-class View(Protocol):
-    """What a reflector writes to."""
-
-    def begin_list(self, resource: str) -> None:
-        """Start a list of this type; what follows until end_list is all there is."""
-
-    def put(self, resource: str, obj: KubeObject) -> None:
-        """Take a new or changed object."""
-
-    def remove(self, resource: str, obj: KubeObject) -> None:
-        """Forget an object; obj is its last state."""
-
-    def end_list(self, resource: str, resource_version: str, now: float) -> None:
-        """Drop what the list did not show."""
-
-    def progress(self, resource: str, resource_version: str, now: float) -> None:
-        """Note that the view is as of this version, now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +49,13 @@ class ReflectorSettings:
     watch_most_seconds: int = 600
     """The server ends each watch after a random time in between, so that they do not end at once."""
     backoff: BackoffSettings = field(default_factory=BackoffSettings)
+    proof_seconds: int = 3
+    """How long the first watch after a failure lasts. The server sends a bookmark 2 s before the
+    end of a watch, so this one proves soon that the view is current, even if nothing happens."""
     slice_seconds: float = 0.001
     """How long objects are handed to the view before the loop may do something else."""
     piece_bytes: int = 128 * 1024
     """How much JSON is decoded at a time."""
-
-
-class Expired(ClusterUnavailable):
-    """The version we stand at is no longer known: only a new list helps."""
 
 
 class Reflector:
@@ -96,6 +83,7 @@ class Reflector:
         self._query = {"fieldSelector": resource.field_selector} if resource.field_selector else {}
         self._version: str | None = None
         self._progress_at = clock()
+        self._in_doubt = False
         self._expired_at = float("-inf")
         self._expired_lists = 0
         self._watching: asyncio.Task[None] | None = None
@@ -124,21 +112,26 @@ class Reflector:
             self._version = await self._list()
         started, events = self._clock(), self.events
         await self._watch_until_relist()
-        if self._clock() - started < 1 and self.events == events:
+        if self._in_doubt:
+            self._version = None  # that watch proved nothing: a list does
+        elif self._version is not None and self.events == events and self._clock() - started < 1:
             raise ClusterUnavailable(f"watch {self.resource.plural}: ended at once, empty")
 
     def _seconds_after(self, error: Exception) -> float:
         """Note the failure, decide whether a list is needed, and return how long to wait."""
         now = self._clock()
         self.last_error = str(error) or type(error).__name__
-        if not isinstance(error, ClusterUnavailable):  # a bug: the view may have taken half of it
+        self._in_doubt = True
+        if not isinstance(error, ClusterUnavailable | msgspec.DecodeError):
+            # A bug, and the view may have taken half of something.
             log.error("following %s failed", self.resource.plural, exc_info=error)
             self._version = None
         if isinstance(error, Expired):
             self._version = None
             last, self._expired_at = self._expired_at, now
             if now - last >= self._settings.backoff.healthy_seconds:
-                return 0.0  # in the ordinary course of events, as after a restart: list right away
+                log.info("%s: %s; listing anew", self.resource.plural, self.last_error)
+                return 0.0  # in the ordinary course of events, as after a restart
         seconds = self._backoff.after_failure(
             now,
             unreachable=isinstance(error, ServerUnreachable),
@@ -164,8 +157,7 @@ class Reflector:
             self._expired_lists += 1  # compacted faster than paged: fewer, larger pages next time
             raise Expired(str(error)) from error
         self._expired_lists = 0
-        self.last_error = None
-        self._progress_at = self._clock()
+        self._note_progress()
         self._view.end_list(plural, version, self._progress_at)
         return version
 
@@ -215,8 +207,7 @@ class Reflector:
 
     async def _watch(self) -> None:
         self.watches += 1
-        least, most = self._settings.watch_least_seconds, self._settings.watch_most_seconds
-        seconds = random.randint(least, most)  # noqa: S311 - spread, no secret
+        seconds = self._watch_seconds()
         events = self.events
         blocks = self._client.watch(self.resource.path, self._version or "", seconds, **self._query)
         try:
@@ -234,6 +225,14 @@ class Reflector:
                 self._version = None
             raise
 
+    def _watch_seconds(self) -> int:
+        settings = self._settings
+        if self._in_doubt:
+            return settings.proof_seconds
+        return random.randint(  # noqa: S311 - spread, no secret
+            settings.watch_least_seconds, settings.watch_most_seconds
+        )
+
     async def _take_events(self, events: list[WatchEvent | Undecodable | WatchError]) -> None:
         version = self._version or ""
         for event in events:
@@ -247,8 +246,7 @@ class Reflector:
                 self._skip(event)
             else:
                 self._raise_watch_error(event)
-        self.last_error = None
-        self._progress_at = self._clock()
+        self._note_progress()
         self._view.progress(self.resource.plural, version, self._progress_at)
 
     def _take_event(self, event: WatchEvent) -> None:
@@ -268,6 +266,11 @@ class Reflector:
         raise ClusterUnavailable(words)
 
     # --- both
+
+    def _note_progress(self) -> None:
+        self.last_error = None
+        self._in_doubt = False
+        self._progress_at = self._clock()
 
     def _name_kind(self, obj: KubeObject) -> None:
         """Items of a list leave their kind to the list."""

@@ -5,11 +5,12 @@ For the commands that work without a cluster; so it imports no client.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from kube_headroom.cluster.resource_paths import RESOURCES, api_group
+from kube_headroom.cluster.view import View
 from kube_headroom.errors import AppError
 from kube_headroom.resources.manifest import (
     Document,
@@ -23,19 +24,6 @@ from kube_headroom.resources.objects import KubeObject
 
 class SnapshotError(AppError):
     """The file cannot be read as a snapshot of a cluster."""
-
-
-class View(Protocol):
-    """What a snapshot is poured into."""
-
-    def begin_list(self, resource: str) -> None:
-        """Start a list of this type."""
-
-    def put(self, resource: str, obj: KubeObject) -> None:
-        """Take an object."""
-
-    def end_list(self, resource: str, resource_version: str, now: float) -> None:
-        """End the list: what was put is all there is."""
 
 
 class _Collection(msgspec.Struct, rename="camel", gc=False):
