@@ -6,7 +6,8 @@ from kube_headroom.cli.output import output_option, print_error
 from kube_headroom.cli.policy_file import load, policy_texts, read_policy
 from kube_headroom.cli.serialized import print_json, print_yaml
 from kube_headroom.errors import PolicyError
-from kube_headroom.policy.load import DEFAULT_POLICY, policy_data, policy_hash, policy_schema
+from kube_headroom.policy.load import DEFAULT_POLICY, policy_data, policy_hash
+from kube_headroom.policy.schema import policy_schema
 
 
 def _validate(names: tuple[str, ...]) -> int:

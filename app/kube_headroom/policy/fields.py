@@ -95,7 +95,9 @@ def _read_quantity(value: object, unit: Any) -> int:  # noqa: ANN401 - a cached 
         amount = int(unit(value))
     except QuantityError as error:
         raise ValueError(str(error)) from error
-    if not 0 <= amount < MAX_INT64:
+    if amount < 0:
+        raise ValueError(f"{_quoted(value)} is below zero")
+    if amount >= MAX_INT64:
         raise ValueError(f"{_quoted(value)} is out of range")
     return amount
 
@@ -128,7 +130,7 @@ def _read_date(value: object) -> date:
         raise ValueError(f"{_quoted(value)} is no day of the calendar") from error
 
 
-def _word(value: object) -> object:
+def word(value: object) -> object:
     """Return the word that was written: to YAML, a bare `off` is false and a bare `on` true."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
@@ -176,8 +178,10 @@ class _ReserveOf:
         )
 
 
-Action = Annotated[Literal["enforce", "warn", "off"], BeforeValidator(_word)]
-Switch = Annotated[Literal["on", "off"], BeforeValidator(_word)]
+Mode = Literal["enforce", "warn", "audit"]
+ModeWord = Annotated[Mode, BeforeValidator(word)]
+Action = Annotated[Literal["enforce", "warn", "off"], BeforeValidator(word)]
+Switch = Annotated[Literal["on", "off"], BeforeValidator(word)]
 CpuReserve = Annotated[Reserve, _ReserveOf(_Cpu, "2500m")]
 ByteReserve = Annotated[Reserve, _ReserveOf(_Bytes, "8Gi")]
 Percent = Annotated[

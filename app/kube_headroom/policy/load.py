@@ -65,12 +65,6 @@ def policy_data(policy: Policy) -> dict[str, Any]:
     return policy.model_dump(mode="json", by_alias=True)
 
 
-def policy_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a policy, for editors."""
-    schema = Policy.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def _parse(text: str, source: str, first_line: int) -> Parsed:
     try:
         parsed = parse_yaml(text, first_line=first_line, mark_lines=True)

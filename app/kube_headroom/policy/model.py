@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -30,17 +31,20 @@ from kube_headroom.policy.fields import (
     CpuQuantity,
     CpuReserve,
     Day,
+    ModeWord,
     Percent,
     Ratio,
     Reserve,
     Resource,
     Switch,
+    word,
 )
 
-Mode = Literal["enforce", "warn", "audit"]
 QosClass = Literal["Burstable", "Guaranteed"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Names = tuple[Name, ...]
+
+AutoscalerAction = Annotated[Literal["warn", "enforce"], BeforeValidator(word)]
 
 SELECTORS: Final = ("namespaces", "users", "groups", "images")
 
@@ -52,7 +56,6 @@ class _Section(BaseModel):
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,
-        populate_by_name=True,
         use_attribute_docstrings=True,
     )
 
@@ -178,7 +181,7 @@ class EphemeralStorageHeadroom(_Section):
 class Autoscalers(_Section):
     """HorizontalPodAutoscalers and what they scale."""
 
-    calls: Literal["warn", "enforce"] = "warn"
+    calls: AutoscalerAction = "warn"
     """When an autoscaler's own call exceeds the headroom: let it pass with a warning, or refuse."""
     count: Literal["current", "maximum"] = "current"
     """Count an autoscaled workload at its current replicas or at the autoscaler's maximum."""
@@ -242,7 +245,7 @@ class NamespaceOverride(_Section):
 
     names: Annotated[Names, Field(min_length=1)]
     """Namespaces; `*` stands for any text."""
-    mode: Mode | None = None
+    mode: ModeWord | None = None
     """The mode there."""
     requirements: Annotated[Requirements | None, Field(validate_default=True)] = None
     """The requirements there; keys that are not given stay as they are for all."""
@@ -256,11 +259,21 @@ class NamespaceOverride(_Section):
             raise PydanticCustomError("whole_section", "changes nothing; allowed: mode, requirements")  # fmt: skip
         return requirements
 
+    def completed(self, base: Requirements) -> "NamespaceOverride":
+        """Return this override with the requirements it leaves as they are filled in."""
+        if self.requirements is None:
+            return self
+        try:
+            merged = base.overridden(self.requirements)
+        except ValueError as error:
+            raise ValueError(f"{', '.join(self.names)}: {error}") from error
+        return self.model_copy(update={"requirements": merged})
+
 
 class Policy(_Section):
     """The whole policy."""
 
-    mode: Mode = "enforce"
+    mode: ModeWord = "enforce"
     """enforce, warn or audit (log, metric and annotation only): caps every rule's action."""
     requirements: Requirements = Requirements()
     """What every container must declare."""
@@ -279,13 +292,9 @@ class Policy(_Section):
         cls, overrides: tuple[NamespaceOverride, ...], info: ValidationInfo
     ) -> tuple[NamespaceOverride, ...]:
         """Fill in, once, what an override leaves as it is for all."""
-        base = info.data.get("requirements", Requirements())
-        return tuple(
-            one.model_copy(update={"requirements": base.overridden(one.requirements)})
-            if one.requirements
-            else one
-            for one in overrides
-        )
+        if "requirements" not in info.data:
+            return overrides
+        return tuple(one.completed(info.data["requirements"]) for one in overrides)
 
 
 def _refuse_crossing(minimum: ResourceAmounts, maximum: ResourceAmounts) -> None:

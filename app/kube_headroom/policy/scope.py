@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from kube_headroom.policy.model import Exemption, Mode, Policy, Requirements
+from kube_headroom.policy.fields import Mode
+from kube_headroom.policy.model import Exemption, Policy, Requirements
 
 LABELS: Final[tuple[tuple[Mode, str], ...]] = (
     ("enforce", "kube-headroom.io/enforce"),
