@@ -285,6 +285,14 @@ class Book:
 
     # Questions.
 
+    def latest(self, uid: str) -> Version | None:
+        """Return what a workload was last heard to ask for, promised or seen."""
+        group = self.groups.get(uid)
+        if group is None:
+            return None
+        newest = max(group.promises.values(), key=lambda each: each.base, default=None)
+        return newest.version if newest is not None else group.version
+
     def holdings(self, promise: Promise) -> tuple[Holding, ...]:
         """Return what the root that a promise is for holds now."""
         root = None if promise.resource == "pods" else self.root_of(promise.uid)
