@@ -58,7 +58,11 @@ class View:
     @property
     def synced(self) -> bool:
         """Whether every resource was listed once."""
-        return all(seen > -NEVER for seen in self._last_progress.values())
+        return all(map(self.listed, self._last_progress))
+
+    def listed(self, resource: str) -> bool:
+        """Tell whether a resource was listed once."""
+        return self._last_progress[resource] > -NEVER
 
     def stale(self, now: float) -> tuple[str, ...]:
         """Return the resources that were never listed or show no sign of life any more."""
