@@ -42,6 +42,8 @@ def test_a_pod_asks_for(case: dict[str, Any]) -> None:
         assert list(pod.limited) == case["limited"]
     if "unlimited" in case:
         assert pod.unlimited_containers == case["unlimited"]
+    if "podRequests" in case:
+        assert pod.pod_requests == case["podRequests"]
     if "sources" in case:
         assert _sources(pod) == case["sources"]
 

@@ -21,6 +21,7 @@ from kube_headroom.resources.declared import (
     pod_amounts,
 )
 from kube_headroom.resources.defaults import LimitRangeDefaults, with_limit_ranges
+from kube_headroom.resources.level import Level, level_of
 from kube_headroom.resources.objects import (
     Container,
     KubeObject,
@@ -29,13 +30,7 @@ from kube_headroom.resources.objects import (
     Resources,
     Status,
 )
-from kube_headroom.resources.sums import (
-    POD_LEVEL_RESOURCES,
-    PodLevel,
-    aggregate,
-    pod_level,
-    pod_total,
-)
+from kube_headroom.resources.sums import pod_level, pod_total
 
 _NO_SOURCES: Final[Mapping[tuple[str, str], str]] = {}
 _NO_SPEC: Final = PodSpec()
@@ -71,19 +66,6 @@ class EffectivePod(msgspec.Struct, frozen=True, gc=False):
     """Of the pod-level quantities; each container carries its own."""
 
 
-class _Level(msgspec.Struct, frozen=True, gc=False):
-    """What a pod's own spec.resources comes to."""
-
-    requests: PodLevel | None = None
-    limits: PodLevel | None = None
-    request_values: Mapping[str, int] | None = None
-    limit_values: Mapping[str, int] | None = None
-    faults: tuple[QuantityFault, ...] = ()
-
-
-_NO_LEVEL: Final = _Level()
-
-
 def effective_pod(
     spec: PodSpec,
     *,
@@ -102,7 +84,7 @@ def effective_pod(
     if spec.init_containers:
         _read(spec.init_containers, limit_ranges, shown, read, init=True)
     requests = [each.exact_requests for each in read]
-    level = _NO_LEVEL if spec.resources is None else _level(spec)
+    level = level_of(spec, read)
     overhead = spec.overhead or overhead
     limits = [each.exact_limits for each in read]
     return EffectivePod(
@@ -201,40 +183,7 @@ def _field(index: int, *, init: bool) -> str:
     return f"initContainers[{index}]" if init else f"containers[{index}]"
 
 
-def _level(spec: PodSpec) -> _Level:
-    """Return the pod-level values with what the API server defaults: requests where limits are.
-
-    It does so before any LimitRange: what those give to containers is not looked at.
-    """
-    own = spec.resources or _NO_RESOURCES
-    asked = {
-        name: text for name, text in (own.requests or {}).items() if name in POD_LEVEL_RESOURCES
-    }
-    limited = {
-        name: text for name, text in (own.limits or {}).items() if name in POD_LEVEL_RESOURCES
-    }
-    values = declared(asked, limited)
-    limits = pod_level(limited)
-    request_values, exact_requests = dict(values.requests), list(values.exact_requests)
-    if own.limits:
-        everything = [*(spec.containers or ()), *(spec.init_containers or ())]
-        read = [_declared(container) for container in everything]
-        total = aggregate(spec, [each.exact_requests for each in read])
-        amounts = pod_amounts(total)
-        for index, (name, amount) in enumerate((("cpu", amounts.cpu), ("memory", amounts.memory))):
-            if name not in asked and any(name in each.requests for each in read):
-                request_values[name], exact_requests[index] = amount, total[index]
-    cpu, memory, storage = exact_requests
-    return _Level(
-        PodLevel(frozenset(request_values), (cpu, memory, storage)) if request_values else None,
-        limits,
-        request_values,
-        values.limits,
-        values.faults,
-    )
-
-
-def _limited(read: Sequence[Declared], level: _Level) -> tuple[str, ...]:
+def _limited(read: Sequence[Declared], level: Level) -> tuple[str, ...]:
     return tuple(
         name
         for name in RESOURCES
@@ -242,7 +191,7 @@ def _limited(read: Sequence[Declared], level: _Level) -> tuple[str, ...]:
     )
 
 
-def _unlimited(read: Sequence[Declared], level: _Level) -> Mapping[str, int]:
+def _unlimited(read: Sequence[Declared], level: Level) -> Mapping[str, int]:
     """Return how many containers have no limit, for each resource the whole pod does not limit."""
     counts: dict[str, int] = {}
     for name in RESOURCES:
@@ -255,7 +204,7 @@ def _unlimited(read: Sequence[Declared], level: _Level) -> Mapping[str, int]:
 
 
 def _qos_class(
-    spec: PodSpec, requests: Sequence[Exact], limits: Sequence[Exact], level: _Level
+    spec: PodSpec, requests: Sequence[Exact], limits: Sequence[Exact], level: Level
 ) -> str:
     """Return the QoS class. Kubernetes compares sums over all containers, init ones included."""
     if spec.resources is not None:
