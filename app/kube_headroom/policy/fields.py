@@ -55,10 +55,14 @@ def _read_reserve(value: object, amount_of: "type[_Cpu | _Bytes]") -> Reserve:
         if basis_points >= 10_000:
             raise ValueError(f"{_quoted(value)} leaves nothing to use; allowed: below 100%")
         return Reserve(basis_points=basis_points)
+    allowed = "allowed: a percentage like 10%, or a quantity"
     try:
-        return Reserve(amount=amount_of.read(value))
+        amount = amount_of.read(value)
     except ValueError as error:
-        raise ValueError(f"{error}; allowed: a percentage like 10%, or a quantity") from error
+        raise ValueError(f"{error}; {allowed}") from error
+    if amount_of is _Bytes and 0 < amount < 1024**2:  # a forgotten % or Gi
+        raise ValueError(f"{_quoted(value)} is {amount} bytes; {allowed}")
+    return Reserve(amount=amount)
 
 
 class _Cpu:

@@ -94,7 +94,9 @@ def parse_yaml(text: str, *, first_line: int = 1, mark_lines: bool = False) -> P
         return _Builder(text, first_line=first_line, mark_lines=mark_lines).build()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = first_line + (mark.line if mark else 0)
+        # What breaks off is found missing after the end: name the last line there is.
+        last = text.rstrip().count("\n")
+        line = first_line + (min(mark.line, last) if mark else 0)
         problem = ", ".join(part for part in (error.context, error.problem) if part)
         raise YamlError(line, problem) from error
     except yaml.reader.ReaderError as error:
