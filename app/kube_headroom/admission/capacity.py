@@ -1,0 +1,96 @@
+"""Capacity: whether there is room for what a request declares more, and the promise of it."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from kube_headroom.admission.decision import Finding
+from kube_headroom.admission.message import shortfall_finding
+from kube_headroom.admission.promiser import Promiser
+from kube_headroom.admission.subject import Subject
+from kube_headroom.capacity.headroom import Shortfall, shortfalls
+from kube_headroom.capacity.rules import Rules
+from kube_headroom.capacity.view import View
+from kube_headroom.errors import ClusterUnavailable
+from kube_headroom.policy.scope import Scope
+
+Charge = Literal["", "promised", "recorded", "unpromised"]
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """On which terms a request is judged for capacity."""
+
+    scope: Scope
+    rules: Rules
+    binding: bool
+    """Whether a shortfall may refuse it; else it is told, counted and let through."""
+    promise: bool
+    """Whether it is to be promised: not in a dry run, nor when it is refused anyway."""
+    refused: bool
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    findings: tuple[Finding, ...] = ()
+    charge: Charge = ""
+
+
+class CapacityJudge:
+    """Judges requests that declare more, on a view that is current."""
+
+    def __init__(self, view: View, promiser: Promiser, clock: Callable[[], float]) -> None:
+        self._view = view
+        self._promiser = promiser
+        self._clock = clock
+
+    async def judge(self, subject: Subject, terms: Terms) -> Outcome:
+        """Return the shortfalls, having promised what is allowed.
+
+        Raises ClusterUnavailable if the answer depends on a view that is not current.
+        """
+        stale = self._view.stale(self._clock())
+        if stale:
+            return self._without_view(terms, stale)
+
+        def find() -> tuple[Shortfall, ...]:
+            return shortfalls(self._view.book, subject.promise, terms.rules)
+
+        def refuses(found: tuple[Shortfall, ...]) -> bool:
+            return terms.binding and any(
+                terms.scope.cap(each.action) == "enforce" for each in found
+            )
+
+        if terms.promise:
+            found = await self._promiser.promise(subject.promise, find, refuses)
+            charge: Charge = "" if refuses(found) else "promised"
+        else:
+            found, charge = find(), ""
+        return Outcome(_findings(found, subject, terms), charge)
+
+    async def record(self, subject: Subject) -> Outcome:
+        """Promise without judging: what a controller carries out is known, never refused."""
+        await self._promiser.promise(subject.promise, tuple, lambda _: False)
+        return Outcome(charge="recorded")
+
+    def _without_view(self, terms: Terms, stale: tuple[str, ...]) -> Outcome:
+        enforced = terms.rules.fit == "enforce" or any(
+            rule.action == "enforce" for rule in terms.rules.sums
+        )
+        if terms.binding and enforced and not terms.refused and terms.scope.mode == "enforce":
+            raise ClusterUnavailable(f"the view is not current: {', '.join(stale)}")
+        return Outcome(charge="unpromised" if terms.promise else "")
+
+
+def _findings(found: tuple[Shortfall, ...], subject: Subject, terms: Terms) -> tuple[Finding, ...]:
+    effects = ((each, terms.scope.cap(each.action)) for each in found)
+    return tuple(
+        shortfall_finding(
+            each,
+            "warn" if effect == "enforce" and not terms.binding else effect,
+            replicas=subject.replicas,
+        )
+        for each, effect in effects
+        if effect != "off"
+    )

@@ -1,0 +1,135 @@
+"""Reviews: AdmissionReview bytes into a Request, and what makes a body none.
+
+The whole review is decoded in one typed pass, only into the fields that are read. Anybody who
+reaches the port may send anything: what is no AdmissionReview is MalformedReview, an object inside
+a sound envelope that does not have the form of its kind keeps its uid and is judged unreadable.
+"""
+
+from typing import Final
+
+import msgspec
+
+from kube_headroom.errors import MalformedReview
+from kube_headroom.resources.objects import KubeObject, PodSpec, Wire
+
+API_VERSION: Final = "admission.k8s.io/v1"
+MAX_CONTAINERS: Final = 1000  # kubelets stop at 110 pods a node; no real pod comes near
+MAX_UID_LENGTH: Final = 128
+_OPERATIONS: Final = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
+
+
+class UserInfo(Wire):
+    """request.userInfo."""
+
+    username: str | None = None
+    groups: list[str] | None = None
+
+
+class GroupKind(Wire):
+    """request.kind and request.resource: one has a kind, the other a resource."""
+
+    group: str = ""
+    kind: str = ""
+    resource: str = ""
+
+
+class Request(Wire):
+    """request: what is asked, by whom."""
+
+    uid: str
+    operation: str
+    kind: GroupKind
+    resource: GroupKind
+    sub_resource: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    user_info: UserInfo = msgspec.field(default_factory=UserInfo)
+    object: KubeObject | None = None
+    old_object: KubeObject | None = None
+    dry_run: bool | None = None
+    unreadable: str = ""
+    """Why the object could not be read; never on the wire."""
+
+
+class _Review(Wire):
+    api_version: str
+    kind: str
+    request: Request
+
+
+class _Envelope(Wire):
+    """Of an unreadable request: all that is needed to answer it."""
+
+    uid: str
+    operation: str
+    kind: GroupKind
+    resource: GroupKind
+    sub_resource: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    user_info: UserInfo = msgspec.field(default_factory=UserInfo)
+    dry_run: bool | None = None
+
+
+class _EnvelopeReview(Wire):
+    api_version: str
+    kind: str
+    request: _Envelope
+
+
+_decode = msgspec.json.Decoder(_Review).decode
+_decode_envelope = msgspec.json.Decoder(_EnvelopeReview).decode
+
+
+def read_review(body: bytes) -> Request:
+    """Return the request in a review. Raises MalformedReview."""
+    try:
+        review = _decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        return _without_object(body, error)
+    _check(review.api_version, review.kind, review.request)
+    request = review.request
+    request.unreadable = _too_much(request)
+    return request
+
+
+def _without_object(body: bytes, cause: Exception) -> Request:
+    """Return a request whose object cannot be read, if all else can."""
+    try:
+        review = _decode_envelope(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedReview(f"not an AdmissionReview: {error}") from error
+    _check(review.api_version, review.kind, review.request)
+    fields = msgspec.structs.asdict(review.request)
+    return Request(**fields, unreadable=str(cause).replace("$.request.object", "object"))
+
+
+def _check(api_version: str, kind: str, request: Request | _Envelope) -> None:
+    if (api_version, kind) != (API_VERSION, "AdmissionReview"):
+        raise MalformedReview(
+            f"expected {API_VERSION} AdmissionReview, not {api_version[:64]} {kind[:64]}"
+        )
+    if not request.uid or len(request.uid) > MAX_UID_LENGTH:
+        raise MalformedReview(f"request.uid must have 1 to {MAX_UID_LENGTH} characters")
+    if request.operation not in _OPERATIONS:
+        raise MalformedReview("request.operation must be CREATE, UPDATE, DELETE or CONNECT")
+    if request.operation in {"CREATE", "UPDATE"} and isinstance(request, Request):
+        if request.object is None:
+            raise MalformedReview("request.object is missing")
+        if request.operation == "UPDATE" and request.old_object is None:
+            raise MalformedReview("request.oldObject is missing")
+
+
+def _too_much(request: Request) -> str:
+    for obj in (request.object, request.old_object):
+        spec = obj.spec if obj is not None else None
+        templates: list[PodSpec | None] = [spec]
+        if spec is not None:
+            templates.append(spec.template.spec if spec.template else None)
+            job = spec.job_template.spec if spec.job_template else None
+            templates.append(job.template.spec if job and job.template else None)
+        for each in templates:
+            count = len(each.containers or ()) + len(each.init_containers or ()) if each else 0
+            if count > MAX_CONTAINERS:
+                return f"{count} containers; at most {MAX_CONTAINERS} are read"
+    return ""
