@@ -49,10 +49,11 @@ class QuantityFault(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-class Declared(msgspec.Struct, frozen=True, gc=False):
-    """What one container declares; requests not given are its limits. Shared: never changed.
+class Declared(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """What one container declares; requests not given are its limits.
 
-    A quantity that cannot be read is there, as 0; one that is out of range is all there is.
+    A quantity that cannot be read is there, as 0; one that is out of range is all there is. Shared
+    by all containers of the same shape: never changed, and hashed by identity.
     """
 
     requests: Mapping[str, int]
@@ -92,11 +93,12 @@ def exact(quantities: Quantities | None) -> Exact:
     """Return one list exactly as it stands, nothing defaulted."""
     if not quantities:
         return NOTHING
-    cpu, memory, storage = map(quantities.get, RESOURCES)
+    get = quantities.get
+    key = (get("cpu"), get("memory"), get("ephemeral-storage"))
     try:
-        return _remembered_exact(cpu, memory, storage)
+        return _remembered_exact(*key)
     except _TooLongError:
-        return _read("requests", (cpu, memory, storage)).exact
+        return _read("requests", key).exact
 
 
 def plus(a: Exact, b: Exact) -> Exact:
@@ -111,12 +113,12 @@ def larger(a: Exact, b: Exact) -> Exact:
 
 def pod_amounts(total: Exact) -> Amounts:
     """Return one pod's amounts: rounded up once, cut at int64."""
-    return Amounts(
-        min(-(-total[0] // NANO_PER_MILLI), MAX_INT64),
-        min(-(-total[1] // NANO), MAX_INT64),
-        min(-(-total[2] // NANO), MAX_INT64),
-        1,
-    )
+    cpu = -(-total[0] // NANO_PER_MILLI)
+    memory = -(-total[1] // NANO)
+    storage = -(-total[2] // NANO)
+    if cpu > MAX_INT64 or memory > MAX_INT64 or storage > MAX_INT64:
+        return Amounts(min(cpu, MAX_INT64), min(memory, MAX_INT64), min(storage, MAX_INT64), 1)
+    return Amounts(cpu, memory, storage, 1)
 
 
 @lru_cache(maxsize=8192)

@@ -21,7 +21,7 @@ from kube_headroom.resources.declared import (
     pod_amounts,
 )
 from kube_headroom.resources.defaults import LimitRangeDefaults, with_limit_ranges
-from kube_headroom.resources.level import Level, level_of
+from kube_headroom.resources.level import UNSAID, Level, level_of
 from kube_headroom.resources.objects import (
     Container,
     KubeObject,
@@ -30,8 +30,10 @@ from kube_headroom.resources.objects import (
     Resources,
     Status,
 )
-from kube_headroom.resources.sums import pod_level, pod_total
+from kube_headroom.resources.sums import pod_level, pod_total, resize_in
 
+_FEW: Final = 8
+"""Pods of more containers are worked out each time: what is remembered must stay small."""
 _NO_SOURCES: Final[Mapping[tuple[str, str], str]] = {}
 _NO_SPEC: Final = PodSpec()
 _NO_RESOURCES: Final = Resources()
@@ -66,6 +68,16 @@ class EffectivePod(msgspec.Struct, frozen=True, gc=False):
     """Of the pod-level quantities; each container carries its own."""
 
 
+class _Whole(msgspec.Struct, frozen=True, gc=False):
+    """What the containers come to together."""
+
+    requests: Amounts
+    limits: Amounts
+    limited: tuple[str, ...]
+    unlimited_containers: Mapping[str, int]
+    qos_class: str
+
+
 def effective_pod(
     spec: PodSpec,
     *,
@@ -83,26 +95,23 @@ def effective_pod(
     _read(spec.containers, limit_ranges, shown, read, init=False)
     if spec.init_containers:
         _read(spec.init_containers, limit_ranges, shown, read, init=True)
-    requests = [each.exact_requests for each in read]
     level = level_of(spec, read)
     overhead = spec.overhead or overhead
-    limits = [each.exact_limits for each in read]
+    resize = resize_in(spec, status)
+    if level is UNSAID and not (overhead or resize or spec.init_containers or len(read) > _FEW):
+        whole = _plain(*read)
+    else:
+        whole = _whole(spec, read, level, resize, overhead)
     return EffectivePod(
-        containers=tuple(shown),
-        pod_requests=level.request_values,
-        pod_limits=level.limit_values,
-        requests=pod_amounts(
-            pod_total(
-                "requests", spec, requests, level=level.requests, status=status, overhead=overhead
-            )
-        ),
-        limits=pod_amounts(
-            pod_total("limits", spec, limits, level=level.limits, status=status, overhead=overhead)
-        ),
-        limited=_limited(read, level),
-        unlimited_containers=_unlimited(read, level),
-        qos_class=(status and status.qos_class) or _qos_class(spec, requests, limits, level),
-        faults=level.faults,
+        tuple(shown),
+        level.request_values,
+        level.limit_values,
+        whole.requests,
+        whole.limits,
+        whole.limited,
+        whole.unlimited_containers,
+        (status and status.qos_class) or whole.qos_class,
+        level.faults,
     )
 
 
@@ -117,27 +126,36 @@ def scheduler_amounts(pod: KubeObject) -> tuple[Amounts, Amounts]:
             requests.append(exact(resources.requests))
             limits.append(exact(resources.limits))
     own = spec.resources or _NO_RESOURCES
-    return (
-        pod_amounts(
-            pod_total(
-                "requests",
-                spec,
-                requests,
-                level=pod_level(own.requests),
-                status=pod.status,
-                overhead=spec.overhead,
-            )
-        ),
-        pod_amounts(
-            pod_total(
-                "limits",
-                spec,
-                limits,
-                level=pod_level(own.limits),
-                status=pod.status,
-                overhead=spec.overhead,
-            )
-        ),
+    resize = resize_in(spec, pod.status)
+    overhead = spec.overhead
+    asked = pod_total("requests", spec, requests, pod_level(own.requests), resize, overhead)
+    allowed = pod_total("limits", spec, limits, pod_level(own.limits), resize, overhead)
+    return pod_amounts(asked), pod_amounts(allowed)
+
+
+@lru_cache(maxsize=4096)
+def _plain(*read: Declared) -> _Whole:
+    """Return a pod of nothing but containers: shapes are few, and remembered."""
+    return _whole(_NO_SPEC, read, UNSAID, None, None)
+
+
+def _whole(
+    spec: PodSpec,
+    read: Sequence[Declared],
+    level: Level,
+    resize: Status | None,
+    overhead: Quantities | None,
+) -> _Whole:
+    requests = [each.exact_requests for each in read]
+    limits = [each.exact_limits for each in read]
+    asked = pod_total("requests", spec, requests, level.requests, resize, overhead)
+    allowed = pod_total("limits", spec, limits, level.limits, resize, overhead)
+    return _Whole(
+        pod_amounts(asked),
+        pod_amounts(allowed),
+        _limited(read, level),
+        _unlimited(read, level),
+        _qos_class(spec, requests, limits, level),
     )
 
 
@@ -149,6 +167,7 @@ def _read(
     *,
     init: bool,
 ) -> None:
+    kind = "initContainers" if init else "containers"
     for index, container in enumerate(containers or ()):
         sources = _NO_SOURCES
         if limit_ranges:
@@ -161,7 +180,7 @@ def _read(
         shown.append(
             EffectiveContainer(
                 container.name,
-                _field(index, init=init),
+                f"{kind}[{index}]",
                 container.image or "",
                 init,
                 init and container.restart_policy == "Always",
@@ -176,11 +195,6 @@ def _read(
 def _declared(container: Container) -> Declared:
     resources = container.resources or _NO_RESOURCES
     return declared(resources.requests, resources.limits)
-
-
-@lru_cache(maxsize=256)
-def _field(index: int, *, init: bool) -> str:
-    return f"initContainers[{index}]" if init else f"containers[{index}]"
 
 
 def _limited(read: Sequence[Declared], level: Level) -> tuple[str, ...]:

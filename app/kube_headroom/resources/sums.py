@@ -35,7 +35,9 @@ class PodLevel(msgspec.Struct, frozen=True, gc=False):
 
 def pod_level(quantities: Quantities | None) -> PodLevel | None:
     """Return the pod-level values as they stand, or None if none counts."""
-    names = frozenset(POD_LEVEL_RESOURCES).intersection(quantities or ())
+    if not quantities:
+        return None
+    names = frozenset(POD_LEVEL_RESOURCES).intersection(quantities)
     return PodLevel(names, exact(quantities)) if names else None
 
 
@@ -43,17 +45,19 @@ def pod_total(
     basis: Basis,
     spec: PodSpec,
     values: Sequence[Exact],
-    *,
     level: PodLevel | None,
-    status: Status | None,
+    resize: Status | None,
     overhead: Quantities | None,
 ) -> Exact:
-    """Return what the pod asks for; values are of its containers, then of its init containers."""
-    if status is not None:
-        values = _in_status(basis, spec, values, status)
+    """Return what the pod asks for; values are of its containers, then of its init containers.
+
+    resize is what resize_in found: the status of a pod that has other sizes than it asks for.
+    """
+    if resize is not None:
+        values = _in_status(basis, spec, values, resize)
     total = aggregate(spec, values)
     if level is not None:
-        total = _replaced(total, level.names, _level_in_status(basis, level, status))
+        total = _replaced(total, level.names, _level_in_status(basis, level, resize))
     if not overhead:
         return total
     added = exact(overhead)
@@ -63,17 +67,36 @@ def pod_total(
     return cpu, memory, storage
 
 
+def resize_in(spec: PodSpec, status: Status | None) -> Status | None:
+    """Return the status if it has other sizes than the spec asks for; mostly it has not."""
+    if status is None or status.resources is not None:
+        return status
+    states = status.container_statuses
+    if status.init_container_statuses:
+        states = [*(states or ()), *status.init_container_statuses]
+    if not states:
+        return None
+    wanted = {container.name: container.resources for container in spec.containers or ()}
+    for container in spec.init_containers or ():
+        wanted[container.name] = container.resources
+    for state in states:
+        if state.resources is not None and not _is_as_wanted(wanted.get(state.name), state):
+            return status
+    return None
+
+
+def _is_as_wanted(wanted: Resources | None, state: ContainerStatus) -> bool:
+    if wanted is None or wanted != state.resources:
+        return False
+    return state.allocated_resources is None or state.allocated_resources == wanted.requests
+
+
 def aggregate(spec: PodSpec, values: Sequence[Exact]) -> Exact:
     """Return the containers' sum, or the peak while the pod starts where that is larger."""
-    app_count = len(spec.containers or ())
-    cpu = memory = storage = 0
-    for value in values[:app_count]:
-        cpu += value[0]
-        memory += value[1]
-        storage += value[2]
-    total = (cpu, memory, storage)
     if not spec.init_containers:
-        return total
+        return _sum(values)
+    app_count = len(values) - len(spec.init_containers)
+    total = _sum(values[:app_count])
     started = peak = NOTHING
     for container, value in zip(spec.init_containers, values[app_count:], strict=True):
         if container.restart_policy == "Always":
@@ -83,6 +106,15 @@ def aggregate(spec: PodSpec, values: Sequence[Exact]) -> Exact:
         else:
             peak = larger(peak, plus(started, value))
     return larger(total, peak)
+
+
+def _sum(values: Sequence[Exact]) -> Exact:
+    cpu = memory = storage = 0
+    for value in values:
+        cpu += value[0]
+        memory += value[1]
+        storage += value[2]
+    return cpu, memory, storage
 
 
 def _in_status(
