@@ -6,6 +6,7 @@ Run as a program with the settings of `serve`; everything but the judgement is t
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from kube_headroom.errors import ClusterUnavailable, MalformedReview
@@ -75,7 +76,7 @@ async def build(settings: Settings) -> Service:
         drain=drain,
         validate=validate,
         rejected=rejections.rejected,
-        background=(_poll(files), _fail_on_demand()),
+        background=(partial(_poll, files), _fail_on_demand),
         close=_closed,
     )
 

@@ -30,6 +30,10 @@ SIDE_BODY_BYTES = 64 * 1024
 _log = logging.getLogger("kube_headroom.run")
 
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Starts something that runs beside the listeners; ends only by failing or being cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What is served and what runs beside it; wiring.py builds it."""
@@ -40,7 +44,7 @@ class Service:
     drain: Drain
     validate: Validate
     rejected: Callable[[str], None]
-    background: tuple[Coroutine[Any, Any, None], ...]
+    background: tuple[Work, ...]
     close: Callable[[], Awaitable[None]]
 
 
@@ -59,7 +63,7 @@ async def _run(settings: Settings, build: Build) -> int:
     stop.listen_for_signals()
     listeners = _listeners(service, settings)
     serving = [asyncio.create_task(one.run_until_stopped()) for one in listeners]
-    background = [asyncio.create_task(work) for work in service.background]
+    background = [asyncio.create_task(work()) for work in service.background]
     try:
         for listener in listeners:
             await listener.listening.wait()

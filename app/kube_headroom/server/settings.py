@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from kube_headroom.admission.ours import POD_CONTROLLERS
 from kube_headroom.errors import AppError
 
 PREFIX = "KUBE_HEADROOM_"
@@ -193,13 +194,6 @@ def _is_address(text: str) -> bool:
     return True
 
 
-_KUBE_SYSTEM = "system:serviceaccount:kube-system:"
-_CONTROLLERS = (
-    f"{_KUBE_SYSTEM}replicaset-controller,{_KUBE_SYSTEM}replication-controller,"
-    f"{_KUBE_SYSTEM}statefulset-controller,{_KUBE_SYSTEM}daemon-set-controller,"
-    f"{_KUBE_SYSTEM}job-controller,system:kube-controller-manager"
-)
-
 OPTIONS: tuple[Option, ...] = (
     Option("bind_address", "", "Address for reviews; empty is every address.", _text),
     Option("port", "8443", "HTTPS port for reviews; 0 picks a free one.", _port),
@@ -220,7 +214,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("tls_key_file", "", "Key of --tls-cert-file.", _path),
     Option("client_ca_file", "", "Demand a client certificate of this authority.", _path),
     Option("client_names", "", "Client certificate names let in, by comma; empty: any.", _words),
-    Option("controllers", _CONTROLLERS, "Users whose pods are their owners' own.", _words),
+    Option(
+        "controllers", ",".join(POD_CONTROLLERS), "Users whose pods are their owners' own.", _words
+    ),
     Option(
         "max_body_bytes", "8388608", "Largest review read; etcd's objects fit twice.", _positive
     ),

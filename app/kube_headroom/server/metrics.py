@@ -1,0 +1,249 @@
+"""The process's figures for Prometheus, in a registry of their own.
+
+Label values form closed sets: whatever a stranger sends, the number of series is bounded. Counters
+of the request path are bound once; what is a state of others is read from them at the scrape.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from kube_headroom.admission.decision import Decision
+
+OTHER = "other"
+KINDS = frozenset(
+    [
+        "Pod",
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+        "CronJob",
+        "ReplicationController",
+        "Scale",
+        "ConfigMap",
+    ]
+)
+OPERATIONS = frozenset(("CREATE", "UPDATE"))
+OUTCOMES = frozenset(["allow", "deny", "warn", "exempt", "skip"])
+CHARGES = ("", "promised", "recorded", "unpromised")
+EFFECTS = frozenset(["enforce", "warn", "audit"])
+CODES = frozenset(
+    [f"HR{n}" for n in range(101, 112)]
+    + [f"HR{n}" for n in range(201, 211)]
+    + [f"HR{n}" for n in range(301, 304)]
+)
+REASONS = frozenset(
+    [
+        "too_large",
+        "too_many_bodies",
+        "too_many_in_flight",
+        "sender_gone",
+        "slow_sender",
+        "too_many_bytes",
+        "unreadable_http",
+        "client_name",
+        "malformed",
+        "unavailable",
+        "internal_error",
+    ]
+)
+# From a tenth of a millisecond, a decision by the view alone, to the API server's patience.
+SECONDS_BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFigure:
+    """One resource and basis over all nodes that count: what there is and what is promised away."""
+
+    resource: str
+    basis: str
+    allocatable: float
+    committed: float
+    headroom: float
+
+
+class Sources(Protocol):
+    """Whom the gauges ask at a scrape, on the event loop: answers must be quick."""
+
+    def in_flight(self) -> int:
+        """Reviews being judged."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether reviews should come here."""
+        ...
+
+    def watch_ages(self) -> Mapping[str, float]:
+        """Seconds since the last progress of each watched type."""
+        ...
+
+    def rooms(self) -> Iterable[RoomFigure]:
+        """The book's sums, over all nodes that take new pods."""
+        ...
+
+    def policy_hash(self) -> str:
+        """The hash of the policy in force; empty when there is none."""
+        ...
+
+    def certificate_seconds(self) -> float:
+        """Seconds until the served certificate expires."""
+        ...
+
+    def open_promises(self) -> int:
+        """Promises that the view does not show yet."""
+        ...
+
+
+class Metrics:
+    """Counters of the request path, and gauges that are filled at the scrape."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._decisions = Counter(
+            "kube_headroom_decisions",
+            "Reviews judged.",
+            ("outcome", "operation", "kind"),
+            registry=self.registry,
+        )
+        self._codes = Counter(
+            "kube_headroom_decision_codes",
+            "Findings in judged reviews, each code once a review; only enforce refuses.",
+            ("code", "effect"),
+            registry=self.registry,
+        )
+        seconds = Histogram(
+            "kube_headroom_review_seconds",
+            "Time from a review's body to its answer.",
+            ("charge",),
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self._seconds = {charge: seconds.labels(charge or "none") for charge in CHARGES}
+        rejections = Counter(
+            "kube_headroom_http_rejections",
+            "Requests that were not judged, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._rejections = {reason: rejections.labels(reason) for reason in sorted(REASONS)}
+        self._policy_faults = Counter(
+            "kube_headroom_policy_rejected",
+            "Policies seen that could not be used; the last good one stayed in force.",
+            registry=self.registry,
+        )
+        self._bound: dict[tuple[str, str, str], Counter] = {}
+        self._bound_codes: dict[tuple[str, str], Counter] = {}
+
+    def decided(self, decision: Decision) -> None:
+        """One more review was judged."""
+        key = (decision.outcome, decision.operation, decision.kind)
+        (self._bound.get(key) or self._bind(key)).inc()
+        self._seconds[decision.charge].observe(decision.seconds)
+        if decision.findings:
+            for code_key in {(finding.code, finding.effect) for finding in decision.findings}:
+                (self._bound_codes.get(code_key) or self._bind_code(code_key)).inc()
+
+    def rejected(self, reason: str) -> None:
+        """One more request was not judged."""
+        self._rejections[reason].inc()
+
+    def policy_rejected(self) -> None:
+        """One more policy could not be used."""
+        self._policy_faults.inc()
+
+    def _bind(self, key: tuple[str, str, str]) -> Counter:
+        outcome, operation, kind = key
+        child = self._decisions.labels(
+            _known(outcome, OUTCOMES), _known(operation, OPERATIONS), _known(kind, KINDS)
+        )
+        if outcome in OUTCOMES and operation in OPERATIONS and kind in KINDS:
+            self._bound[key] = child  # only known words: strangers' words would pile up here
+        return child
+
+    def _bind_code(self, key: tuple[str, str]) -> Counter:
+        code, effect = key
+        child = self._codes.labels(_known(code, CODES), _known(effect, EFFECTS))
+        if code in CODES and effect in EFFECTS:
+            self._bound_codes[key] = child
+        return child
+
+
+class Scrape:
+    """The answer to `GET /metrics`: states are read on the loop, the text is made in a thread."""
+
+    def __init__(self, registry: CollectorRegistry, sources: Sources) -> None:
+        self._registry = registry
+        self._sources = sources
+        self._plain = {
+            name: Gauge(f"kube_headroom_{name}", text, registry=registry)
+            for name, text in _PLAIN_GAUGES
+        }
+        self._ages = Gauge(
+            "kube_headroom_watch_age_seconds",
+            "Time since a watched type last showed progress.",
+            ("resource",),
+            registry=registry,
+        )
+        self._rooms = {
+            name: Gauge(f"kube_headroom_{name}", text, ("resource", "basis"), registry=registry)
+            for name, text in _ROOM_GAUGES
+        }
+        self._policy = Info("kube_headroom_policy", "The policy in force.", registry=registry)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+
+    async def render(self) -> bytes:
+        """All series as text."""
+        self._read_sources()
+        # 1000 series take 17 ms: not on the loop.
+        return await asyncio.to_thread(generate_latest, self._registry)
+
+    def _read_sources(self) -> None:
+        sources = self._sources
+        self._plain["in_flight_reviews"].set(sources.in_flight())
+        self._plain["ready"].set(sources.ready())
+        self._plain["certificate_expiry_seconds"].set(sources.certificate_seconds())
+        self._plain["open_promises"].set(sources.open_promises())
+        for resource, seconds in sources.watch_ages().items():
+            self._ages.labels(resource).set(seconds)
+        for figure in sources.rooms():
+            labels = (figure.resource, figure.basis)
+            self._rooms["allocatable"].labels(*labels).set(figure.allocatable)
+            self._rooms["committed"].labels(*labels).set(figure.committed)
+            self._rooms["headroom"].labels(*labels).set(figure.headroom)
+        self._policy.info({"hash": sources.policy_hash()})
+
+
+_PLAIN_GAUGES = (
+    ("in_flight_reviews", "Reviews being judged now."),
+    ("ready", "1 when reviews should come here."),
+    ("certificate_expiry_seconds", "Time until the served certificate expires."),
+    ("open_promises", "Promises that the view does not show yet."),
+)
+_ROOM_GAUGES = (
+    ("allocatable", "What all nodes that take new pods offer: milli-CPU, bytes or pods."),
+    ("committed", "What is held and promised there."),
+    ("headroom", "What is left there, reserves kept."),
+)
+
+
+def _known(word: str, words: frozenset[str]) -> str:
+    return word if word in words else OTHER
