@@ -156,7 +156,7 @@ def test_hostile_input_is_refused_quickly():
         for i in range(9)
     )
     text = b"---\n".join(
-        [bomb, b"[" * 100_000 + b"\n", b'{"a":' * 100_000 + b"\n", b"1" * 1_000_000, b""]
+        [bomb, b"[" * 100_000 + b"\n", b'{"a":' * 100_000 + b"\n", b"1" * 1_000_000 + b"\n", b""]
     )
     _, result = inspected("-f", "-", stdin=text)
     assert result.returncode == 2

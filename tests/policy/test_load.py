@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kube_headroom.errors import PolicyError
 from kube_headroom.policy.load import (
@@ -49,6 +51,51 @@ def test_broken_policies(case):
     with pytest.raises(PolicyError) as caught:
         load_policy(case["policy"], source="p.yaml")
     assert list(caught.value.faults) == [f"p.yaml:{fault}" for fault in case["faults"]]
+
+
+def a_policy_gone_wrong(section, replacements):
+    """Strategies: any part of a policy replaced by anything, any key added."""
+    if isinstance(section, dict):
+        known = {key: a_policy_gone_wrong(value, replacements) for key, value in section.items()}
+        right = st.fixed_dictionaries({}, optional={**known, "unknown": replacements})
+        return st.one_of(right, right, right, replacements)
+    if isinstance(section, list):
+        return st.one_of(
+            st.lists(st.one_of(*(a_policy_gone_wrong(one, replacements) for one in section))),
+            replacements,
+        )
+    return st.one_of(st.just(section), replacements)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "off", "10%", "1Gi", "{}", "10e999999", "2027-01-01", "-1", "ä" * 99])
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=3,
+)
+
+
+@given(a_policy_gone_wrong(policy_data(load_policy(FULL)), ANYTHING))
+@settings(max_examples=500, deadline=None)
+def test_any_policy_loads_or_names_its_faults(data):
+    """However wrong a policy is, its author gets faults and not a traceback."""
+    faults = faults_of(json.dumps(data))
+    assert all(fault.startswith("policy.yaml:1: ") for fault in faults)
+    if not faults:
+        shown = policy_data(load_policy(json.dumps(data)))
+        assert policy_data(load_policy(json.dumps(shown))) == shown
+
+
+def faults_of(text):
+    try:
+        load_policy(text)
+    except PolicyError as error:
+        return error.faults
+    return ()
 
 
 def test_at_least_fifty_broken_policies_are_known():

@@ -115,7 +115,9 @@ def _wording(detail: ErrorDetails, loc: Path) -> str:
         return _unknown_key(loc)
     if kind == "literal_error":
         return _not_allowed(given, str(context["expected"]))
-    return _WORDS.get(kind, detail["msg"].replace("{", "{{")).format(given=given, **context)
+    if kind not in _WORDS:
+        return detail["msg"]
+    return _WORDS[kind].format(given=given, **context)
 
 
 def _not_allowed(given: str, expected: str) -> str:

@@ -31,6 +31,7 @@ _INTEGER: Final = re.compile(
     r"[-+]?(?:0|[1-9][0-9_]*|0[0-7_]+|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+)\Z"
 )
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_MAX_DIGITS: Final = 100  # 64 bits in binary, a sign and a prefix take 67
 _NO_NUMBER: Final = frozenset({".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"})
 _MERGE: Final = object()
 
@@ -115,13 +116,14 @@ def plain_value(text: str) -> str | int | float | bool | None:
 
 
 def _number(text: str) -> str | int | float:
-    if _INTEGER.match(text):
+    if len(text) <= _MAX_DIGITS and _INTEGER.match(text):
         value = _integer(text.replace("_", ""))
+        if -(2**63) <= value < 2**64:
+            return value
         # Beyond uint64 Go's parser goes on to floating point.
-        return value if -(2**63) <= value < 2**64 else float(value)
     if _FLOAT.match(text):
-        value_float = float(text.replace("_", ""))
-        return text if math.isinf(value_float) else value_float
+        approximate = float(text.replace("_", ""))
+        return text if math.isinf(approximate) else approximate
     if text.lstrip("+-") in _NO_NUMBER:
         raise ValueError(f"{text} is no number that JSON can carry")
     return text
@@ -132,7 +134,7 @@ def _integer(text: str) -> int:
     sign = -1 if text.startswith("-") else 1
     if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
         return sign * int(digits, 8)
-    return sign * int(digits[:400], 0)
+    return sign * int(digits, 0)
 
 
 def _tagged_value(tag: str, text: str) -> str | int | float | bool | None:
