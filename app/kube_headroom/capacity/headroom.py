@@ -7,6 +7,7 @@ figures; words come later.
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -77,7 +78,7 @@ def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, .
         found.append(misfit)
     if not found:
         return ()
-    at_most = judge.at_most(misfit)
+    at_most = judge.at_most(found)
     return tuple(
         msgspec.structs.replace(
             each,
@@ -183,13 +184,22 @@ class _Judge:
         )
         return (found,)
 
-    def at_most(self, misfit: Shortfall | None) -> int:
-        """Return the largest number of pods, in all, that would have been accepted."""
+    def at_most(self, found: Sequence[Shortfall]) -> int:
+        """Return the largest number of pods, in all, that would have been accepted.
+
+        Of findings of both kinds only the enforced ones limit it: a warning accepts.
+        """
+        strictest = "enforce" if any(each.action == "enforce" for each in found) else "warn"
+
+        def short(count: int) -> bool:
+            return any(each.action == strictest for each in self.sums(count).values())
+
         count = self._promise.version.count
-        result = bisect_left(range(count + 1), 1, key=lambda n: 1 if self.sums(n) else 0) - 1
-        if misfit is not None:
-            result = min(result, count - (misfit.need - misfit.room))
-        return max(0, result)
+        most = bisect_left(range(count + 1), 1, key=short) - 1
+        for each in found:
+            if each.code == TOO_MANY and each.action == strictest:
+                most = min(most, count - (each.need - each.room))
+        return max(0, most)
 
     def largest(self, resource: str) -> int:
         """Return the most of a resource that is free on one eligible node."""
