@@ -127,6 +127,14 @@ def test_bare_on_and_off_mean_what_they_say():
     assert (policy.headroom.memory.limits, policy.headroom.elastic) == ("off", "on")
 
 
+def test_large_numbers_as_helm_writes_them():
+    policy = load_policy(
+        "headroom: {ignorePriorityBelow: -1e+06}\nrequirements: {maximum: {memory: 1.073741824e+09}}"
+    )
+    assert policy.headroom.ignore_priority_below == -1_000_000
+    assert policy.requirements.maximum.memory == 1024**3
+
+
 def test_an_override_is_complete_once_loaded():
     override = load_policy(FULL).namespaces[0]
     assert override.requirements is not None

@@ -74,8 +74,8 @@ def requirement_violations(
         found += _container_violations(container, pod, requirements, path=path, exempt=exempt)
         if not exempt:
             judged.append(container)
-    if judged or not pod.containers:
-        found += _pod_violations(pod, judged, requirements, path=path)
+    of_pod_itself = _pod_violations(pod, judged, requirements, path=path)
+    found += of_pod_itself if judged or not pod.containers else _unfreed(of_pod_itself)
     return tuple(found)
 
 
@@ -109,9 +109,14 @@ def _container_violations(
     declares = of_container(container, path)
     found = list(_fault_violations(declares, container.faults))
     if exempt:
-        return [one for one in found if not one.code.startswith("HR1")]
+        return _unfreed(found)
     found += chain.from_iterable(check(declares, pod, requirements) for check in CHECKS)
     return sorted(found, key=_by_code)
+
+
+def _unfreed(found: list[Violation]) -> list[Violation]:
+    """Return what an exempt image does not free from: what cannot be read at all."""
+    return [one for one in found if not one.code.startswith("HR1")]
 
 
 def _pod_violations(

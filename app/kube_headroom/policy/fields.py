@@ -9,7 +9,7 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, StrictInt, WithJsonSchema
 from pydantic_core import core_schema
 
 from kube_headroom.resources.amounts import MAX_INT64
@@ -139,6 +139,11 @@ def word(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
+def _whole_number(value: object) -> object:
+    """Return 1000000 for 1e+06: that is how Helm writes large numbers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _quoted(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -186,6 +191,7 @@ Mode = Literal["enforce", "warn", "audit"]
 ModeWord = Annotated[Mode, BeforeValidator(word)]
 Action = Annotated[Literal["enforce", "warn", "off"], BeforeValidator(word)]
 Switch = Annotated[Literal["on", "off"], BeforeValidator(word)]
+WholeNumber = Annotated[StrictInt, BeforeValidator(_whole_number)]
 CpuReserve = Annotated[Reserve, _ReserveOf(_Cpu, "2500m")]
 ByteReserve = Annotated[Reserve, _ReserveOf(_Bytes, "8Gi")]
 Percent = Annotated[
