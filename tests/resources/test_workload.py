@@ -30,16 +30,23 @@ def test_a_workload_asks_for_its_pods(case: dict[str, Any]) -> None:
         assert workload.unavailable == case["unavailable"]
 
 
+PATHS = dict.fromkeys(GROUPS, "spec.template.spec") | {
+    "Pod": "spec",
+    "CronJob": "spec.jobTemplate.spec.template.spec",
+}
+
+
 @pytest.mark.parametrize("kind", GROUPS)
 def test_the_template_is_found_where_its_path_says(kind: str) -> None:
     """The path is what messages name, so it must lead to the containers."""
     empty = KubeObject(kind=kind)
     without = workload_of(empty)
     assert without is not None
+    assert without.template_path == PATHS[kind]
     assert not without.template.containers
     metadata = {"labels": {"app": "web"}}
     nested: dict[str, Any] = {"containers": [{"name": "web"}]}
-    for part in reversed(without.template_path.split(".")):
+    for part in reversed(PATHS[kind].split(".")):
         nested = {part: nested | ({"metadata": metadata} if part == "template" else {})}
     manifest = {"kind": kind, "metadata": metadata, **nested}
     workload = workload_of(msgspec.convert(manifest, KubeObject))

@@ -194,7 +194,9 @@ def _read_one(
 def _fractional(basis: Basis, resource: str, text: QuantityText, exactly: int) -> QuantityFault:
     shown = _shown(text)
     number = shown.removesuffix("m")
-    hint = f", {number}Mi was probably meant" if shown.endswith("m") and number.isdigit() else ""
+    # A slip of the suffix has the digits of a sensible amount of Mi.
+    slipped = shown.endswith("m") and number.isdigit() and len(number) <= 5
+    hint = f", {number}Mi was probably meant" if slipped else ""
     thousandths = -(-exactly // NANO_PER_MILLI)
     message = f"{shown} is {thousandths // 1000}.{thousandths % 1000:03} bytes{hint}"
     return QuantityFault(basis, resource, shown, "fractional", message)
