@@ -9,7 +9,7 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from pydantic import BeforeValidator, PlainSerializer, StrictInt, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import core_schema
 
 from kube_headroom.resources.amounts import MAX_INT64
@@ -191,7 +191,7 @@ Mode = Literal["enforce", "warn", "audit"]
 ModeWord = Annotated[Mode, BeforeValidator(word)]
 Action = Annotated[Literal["enforce", "warn", "off"], BeforeValidator(word)]
 Switch = Annotated[Literal["on", "off"], BeforeValidator(word)]
-WholeNumber = Annotated[StrictInt, BeforeValidator(_whole_number)]
+WHOLE: Final = BeforeValidator(_whole_number)
 CpuReserve = Annotated[Reserve, _ReserveOf(_Cpu, "2500m")]
 ByteReserve = Annotated[Reserve, _ReserveOf(_Bytes, "8Gi")]
 Percent = Annotated[

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     StrictBool,
+    StrictInt,
     StringConstraints,
     ValidationInfo,
     field_validator,
@@ -24,6 +25,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from kube_headroom.policy.fields import (
+    WHOLE,
     Action,
     ByteQuantity,
     ByteReserve,
@@ -36,7 +38,6 @@ from kube_headroom.policy.fields import (
     Reserve,
     Resource,
     Switch,
-    WholeNumber,
     word,
 )
 
@@ -200,13 +201,13 @@ class Headroom(_Section):
     """When the nodes' pod slots do not suffice."""
     fit: Action = "enforce"
     """When the pods do not fit into the free room of the single nodes."""
-    spare_nodes: Annotated[WholeNumber, Field(ge=0, le=5000)] = 0
+    spare_nodes: Annotated[StrictInt, Field(ge=0, le=5000), WHOLE] = 0
     """Keep the room of the k largest nodes free, to survive their loss."""
     surge: Percent = 2_500
     """Recorded growth of an unknown owner's ReplicaSets beside the largest one, in percent of it."""
-    ignore_priority_below: Annotated[WholeNumber, Field(ge=-(2**31), le=2**31 - 1)] = 0
+    ignore_priority_below: Annotated[StrictInt, Field(ge=-(2**31), le=2**31 - 1), WHOLE] = 0
     """Pods of a lower priority hold nothing: placeholders."""
-    pending_hold_seconds: Annotated[WholeNumber, Field(ge=0, le=86_400)] = 600
+    pending_hold_seconds: Annotated[StrictInt, Field(ge=0, le=86_400), WHOLE] = 600
     """How long an unschedulable pod holds its room."""
     autoscalers: Autoscalers = Autoscalers()
     """HorizontalPodAutoscalers."""
