@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from kube_headroom.admission.decision import Decision, Finding
-from kube_headroom.server.logging import JsonLines, LineBatch, TextLines, configure_logging
+from kube_headroom.server.logging import JsonLines, LineBatch, Stamps, TextLines, configure_logging
 from kube_headroom.server.metrics import Metrics, RoomFigure, Scrape
 from kube_headroom.server.recorder import DecisionRecorder
 
@@ -153,3 +153,14 @@ def test_a_message_with_control_characters_stays_one_line(formatter: logging.For
     record = logging.LogRecord("x", logging.INFO, "", 0, "a\r\nb %s", ("\x00\u2028",), None)
     line = formatter.format(record)
     assert not re.search(r"[\x00-\x1f]", line)
+
+
+def test_stamps_follow_the_clock() -> None:
+    times = iter([1.5, 1.000001, 86400.25, 0.0])
+    stamps = Stamps(lambda: next(times))
+    assert [stamps.now() for _ in range(4)] == [
+        "1970-01-01T00:00:01.500000Z",
+        "1970-01-01T00:00:01.000000Z",
+        "1970-01-02T00:00:00.250000Z",
+        "1970-01-01T00:00:00.000000Z",
+    ]

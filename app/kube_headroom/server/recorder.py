@@ -1,13 +1,12 @@
 """What is kept of a decision: its figures and one line in the log. Never the object itself."""
 
 import logging
-from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
 
 from kube_headroom.admission.decision import Decision
-from kube_headroom.server.logging import FIELDS, LineBatch
+from kube_headroom.server.logging import FIELDS, LineBatch, Stamps
 
 # What is not judged yet may be anything; no name in Kubernetes is longer.
 MAX_NAME = 253
@@ -53,6 +52,7 @@ class DecisionRecorder:
         self._figures = figures
         self._batch = batch
         self._log = logging.getLogger("kube_headroom.decisions")
+        self._stamps = Stamps()
         self._encode = msgspec.json.Encoder().encode
 
     def decided(self, decision: Decision) -> None:
@@ -60,7 +60,7 @@ class DecisionRecorder:
         self._figures.decided(decision)
         if not self._log.isEnabledFor(logging.INFO):
             return
-        line = _line_of(decision)
+        line = _line_of(decision, self._stamps.now())
         if self._batch is not None:
             self._batch.add(self._encode(line).decode())
             return
@@ -70,9 +70,9 @@ class DecisionRecorder:
         self._log.info("decision", extra={FIELDS: fields})
 
 
-def _line_of(decision: Decision) -> DecisionLine:
+def _line_of(decision: Decision, time: str) -> DecisionLine:
     return DecisionLine(
-        time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        time=time,
         level="info",
         logger="kube_headroom.decisions",
         message="decision",
