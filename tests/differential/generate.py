@@ -109,7 +109,8 @@ def _state(random: Random, container: dict[str, Any]) -> dict[str, Any]:
     kind = random.random()
     if kind < 0.3 and "resources" in container:
         state["resources"] = container["resources"]
-        state["allocatedResources"] = container["resources"]["requests"]
+        same = container["resources"]["requests"]
+        state["allocatedResources"] = same if random.random() < 0.7 else _quantities(random)
     elif kind < 0.8:
         state["resources"] = _resources(random, "")
         if random.random() < 0.6:

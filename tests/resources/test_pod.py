@@ -58,6 +58,24 @@ def test_the_scheduler_counts_the_same(case: dict[str, Any]) -> None:
     assert scheduler_amounts(pod) == (effective.requests, effective.limits)
 
 
+def test_each_container_is_shown_with_its_place_and_part() -> None:
+    """What messages name: the field, the image of an exemption, whether it starts or stays."""
+    spec = {
+        "containers": [{"name": "web", "image": "example.com/web"}, {"name": "bare"}],
+        "initContainers": [{"name": "wait"}, {"name": "proxy", "restartPolicy": "Always"}],
+    }
+    shown = [
+        (each.name, each.field, each.image, each.init, each.sidecar)
+        for each in effective_pod(msgspec.convert(spec, PodSpec)).containers
+    ]
+    assert shown == [
+        ("web", "containers[0]", "example.com/web", False, False),
+        ("bare", "containers[1]", "", False, False),
+        ("wait", "initContainers[0]", "", True, False),
+        ("proxy", "initContainers[1]", "", True, True),
+    ]
+
+
 @pytest.mark.parametrize("case", cases_of("faults"))
 def test_a_doubtful_quantity_is_named(case: dict[str, Any]) -> None:
     quantities = {case["resource"]: case["text"]}

@@ -17,9 +17,8 @@ def test_a_workload_asks_for_its_pods(case: dict[str, Any]) -> None:
     group = GROUPS.get(case["kind"])
     api_version = case.get("apiVersion", f"{group}/v1" if group else "v1")
     manifest = {"apiVersion": api_version, **{k: case.get(k) for k in ("kind", "spec", "status")}}
-    workload = workload_of(
-        msgspec.convert(manifest, KubeObject), eligible_nodes=case.get("nodes", 1)
-    )
+    nodes = {"eligible_nodes": case["nodes"]} if "nodes" in case else {}
+    workload = workload_of(msgspec.convert(manifest, KubeObject), **nodes)
     if case.get("none"):
         assert workload is None
         return
