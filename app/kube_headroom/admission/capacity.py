@@ -52,7 +52,7 @@ class CapacityJudge:
         """
         stale = self._view.stale(self._clock())
         if stale:
-            return self._without_view(terms, stale)
+            return self.unjudged(terms, f"the view is not current: {', '.join(stale)}")
 
         def find() -> tuple[Shortfall, ...]:
             return shortfalls(self._view.book, subject.promise, terms.rules)
@@ -74,12 +74,16 @@ class CapacityJudge:
         await self._promiser.promise(subject.promise, tuple, lambda _: False)
         return Outcome(charge="recorded")
 
-    def _without_view(self, terms: Terms, stale: tuple[str, ...]) -> Outcome:
+    def unjudged(self, terms: Terms, why: str) -> Outcome:
+        """Return what comes of a request that cannot be judged now, and is allowed in any case.
+
+        Raises ClusterUnavailable if it could be refused.
+        """
         enforced = terms.rules.fit == "enforce" or any(
             rule.action == "enforce" for rule in terms.rules.sums
         )
         if terms.binding and enforced and not terms.refused and terms.scope.mode == "enforce":
-            raise ClusterUnavailable(f"the view is not current: {', '.join(stale)}")
+            raise ClusterUnavailable(why)
         return Outcome(charge="unpromised" if terms.promise else "")
 
 

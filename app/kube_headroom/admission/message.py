@@ -14,6 +14,8 @@ from kube_headroom.resources.quantity import show
 
 MAX_WARNING: Final = 256  # characters; the API server cuts longer ones when there are many
 MAX_WARNINGS: Final = 1024  # in all, so that others' warnings keep their place
+MAX_LINE: Final = 512  # objects that a stranger sends may carry names of any length
+MAX_FINDINGS: Final = 50  # in one denial: a person mends the first ones and asks again
 RETRIED: Final = "exceeded quota"
 """Tekton, Argo Workflows and Flyte wait and try again when they read these words."""
 
@@ -49,8 +51,8 @@ def denial(decision: Decision) -> str:
     if others:
         lines += ["  beside it, as warnings:", *_lines(others)]
     if decision.remedy:
-        lines.append(f"  {decision.remedy}")
-    return "\n".join(lines)
+        lines.append(f"  {clean(decision.remedy)}")
+    return "\n".join(map(_short, lines))
 
 
 def warnings(decision: Decision) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def warnings(decision: Decision) -> tuple[str, ...]:
 def subject(decision: Decision) -> str:
     """Return what the request is about: `Deployment shop/web`."""
     name = f"{decision.namespace}/{decision.name}" if decision.namespace else decision.name
-    return clean(f"{decision.kind} {name}".strip())
+    return _short(clean(f"{decision.kind} {name}".strip()))
 
 
 def clean(text: str) -> str:
@@ -85,13 +87,19 @@ def clean(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in text)
 
 
+def _short(line: str) -> str:
+    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..."
+
+
 def _lines(findings: Sequence[Finding]) -> Iterable[str]:
     said: set[str] = set()
-    for finding in findings:
+    for finding in findings[:MAX_FINDINGS]:
         head = f"  [{finding.code}] "
         yield clean(head + _headline(finding))
         yield from (clean(" " * len(head) + line) for line in finding.more if line not in said)
         said.update(finding.more)
+    if len(findings) > MAX_FINDINGS:
+        yield f"  and {len(findings) - MAX_FINDINGS} more"
 
 
 def _headline(finding: Finding) -> str:
@@ -128,10 +136,6 @@ def _sum(shortfall: Shortfall) -> str:
         shortfall.resource,
         (shortfall.free, shortfall.reserve, shortfall.coming, shortfall.promised),
     )
-    need = _size(shortfall, shortfall.need)
-    asked = f"{need} more"
-    if shortfall.pods and shortfall.resource != "pods":
-        asked = f"{_pods(shortfall.pods)} x {_size(shortfall, shortfall.unit)} = {need}"
     held = (
         ("reserve", shortfall.reserve, figures.reserve),
         ("still to come", shortfall.coming, figures.coming),
@@ -140,42 +144,76 @@ def _sum(shortfall: Shortfall) -> str:
     parts = [f"free {figures.free}", *(f"{name} {text}" for name, amount, text in held if amount)]
     where = _nodes(shortfall.nodes, eligible=shortfall.eligible_only)
     return (
-        f"{_label(shortfall)}: {asked}, headroom is {figures.room} on {where} ({' - '.join(parts)})"
+        f"{_label(shortfall)}: {_asked(shortfall)},"
+        f" headroom is {figures.room} on {where} ({' - '.join(parts)})"
     )
+
+
+def _asked(shortfall: Shortfall) -> str:
+    """Return what is asked for: `3 pods x 2Gi = 6Gi`; a size that is rounded is said to be so."""
+    need = _size(shortfall, shortfall.need)
+    if not shortfall.pods or shortfall.resource == "pods":
+        return f"{need} more"
+    if shortfall.pods == 1:
+        return f"1 pod of {need}"
+    about = "" if _is_exact(shortfall.resource, shortfall.unit) else "about "
+    return f"{_pods(shortfall.pods)} x {about}{_size(shortfall, shortfall.unit)} = {need}"
+
+
+def _is_exact(resource: str, amount: int) -> bool:
+    name = KUBERNETES_NAMES[resource]
+    return show(name, amount, up=True) == show(name, amount, up=False)
 
 
 def _too_many(shortfall: Shortfall) -> str:
     others = shortfall.need - shortfall.pods
     beside = f" beside {_pods(others)} still to come" if others else ""
+    each = " each" if shortfall.pods > 1 else ""
+    size = "" if shortfall.resource == "pods" else f" of {_size(shortfall, shortfall.unit)}{each}"
     where = _nodes(shortfall.nodes, eligible=True)
-    takes = "takes" if shortfall.nodes == 1 else "take"
-    size = _size(shortfall, shortfall.unit)
+    have = "has" if shortfall.nodes == 1 else "have"
+    pods = "pod" if shortfall.room == 1 else "pods"
     return (
-        f"{_label(shortfall)}: {_pods(shortfall.pods)} of {size} each{beside},"
-        f" and {where} {takes} {shortfall.room} whole pods of that size"
+        f"{_label(shortfall)}: {_pods(shortfall.pods)}{size}{beside},"
+        f" but {where} {have} room for {shortfall.room} whole {pods} of that size"
     )
 
 
 def _too_large(shortfall: Shortfall) -> str:
     if shortfall.nodes == 0:
-        why = ", ".join(f"{count} because {reason}" for reason, count in shortfall.why)
-        return f"no node is eligible: {why}" if why else "there is no node"
-    label = _label(shortfall)
-    size = _size(shortfall, shortfall.unit)
-    largest = show(KUBERNETES_NAMES[shortfall.resource], shortfall.largest, up=False)
+        reason = next(iter(_reasons(shortfall)), "")
+        return f"no node is eligible: {reason}" if reason else "the cluster has no node"
     where = _nodes(shortfall.nodes, eligible=True)
-    return f"{label} {size} of one pod: no node is that large; the largest of {where} has {largest}"
+    label = f"{KUBERNETES_NAMES[shortfall.resource]} request"
+    size = _size(shortfall, shortfall.unit)
+    if shortfall.largest >= shortfall.unit:
+        return f"none of {where} has all that one pod asks for, even if it were empty"
+    largest = show(KUBERNETES_NAMES[shortfall.resource], shortfall.largest, up=False)
+    if shortfall.nodes == 1:
+        return f"{label} {size} of one pod: the only eligible node has {largest} in all"
+    return f"{label} {size} of one pod: the largest of {where} has {largest} in all"
+
+
+def _reasons(shortfall: Shortfall) -> list[str]:
+    """Return why nodes are not eligible, and how many each reason keeps out."""
+    return [f"{reason} ({_nodes(count, eligible=False)})" for reason, count in shortfall.why]
 
 
 def _advice(shortfall: Shortfall, *, replicas: bool) -> tuple[str, ...]:
     if shortfall.code == TOO_LARGE:
-        return ()
+        return tuple(_reasons(shortfall)[1:])
     name = KUBERNETES_NAMES[shortfall.resource]
     largest = f"the largest free node has {show(name, shortfall.largest, up=False)}"
     if shortfall.basis == "limits":
         largest = ""
-    if not replicas:
-        return (largest,) if largest else ()
-    count = shortfall.at_most
-    most = f"at most {count} replica{'' if count == 1 else 's'} of this size fit{'s' if count == 1 else ''}"
-    return (f"{most}; {largest}" if largest else most,)
+    advice = (_at_most(shortfall.at_most) if replicas else "", largest)
+    text = "; ".join(part for part in advice if part)
+    return (text,) if text else ()
+
+
+def _at_most(count: int) -> str:
+    if count == 0:
+        return "no replica of this size fits"
+    if count == 1:
+        return "at most 1 replica of this size fits"
+    return f"at most {count} replicas of this size fit"

@@ -9,7 +9,7 @@ import msgspec
 
 from kube_headroom.admission.review import Request
 from kube_headroom.capacity.rows import controller_of, is_known, known_owner
-from kube_headroom.resources.objects import KubeObject
+from kube_headroom.resources.objects import KubeObject, OwnerReference
 
 SYSTEM: Final = "system:serviceaccount:kube-system:"
 MANAGER: Final = "system:kube-controller-manager"
@@ -107,12 +107,14 @@ def is_autoscaler(request: Request) -> bool:
     return request.sub_resource == "scale" and request.user_info.username == AUTOSCALER
 
 
-def is_forged(request: Request) -> bool:
-    """Tell whether a pod newly names a known controller without having been sent by one (L15)."""
+def forged_owner(request: Request) -> OwnerReference | None:
+    """Return the known controller that a pod newly names without having been sent by it (L15)."""
     obj, old = request.object, request.old_object
     if request.resource.resource != "pods" or obj is None:
-        return False
+        return None
     owner = controller_of(obj.metadata)
     if owner is None or not is_known(owner):
-        return False
-    return old is None or known_owner(old.metadata)[0] != owner.uid
+        return None
+    if old is not None and known_owner(old.metadata)[0] == owner.uid:
+        return None
+    return owner

@@ -1,5 +1,6 @@
 """Remedies: the one command that would give a refused object what it lacks."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,8 +9,13 @@ from kube_headroom.admission.review import Request
 
 _MISSING: Final = frozenset({"HR101", "HR102", "HR103", "HR104", "HR105"})
 _SETTABLE: Final = frozenset(
-    {"deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs", "jobs"}
+    {
+        *("deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs", "jobs"),
+        "replicationcontrollers",
+    }
 )
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+"""What goes into a command that people paste; the API server lets no other name through."""
 
 
 def remedy_for(request: Request, findings: Sequence[Finding]) -> str:
@@ -22,7 +28,9 @@ def remedy_for(request: Request, findings: Sequence[Finding]) -> str:
     ]
     if not missing or request.resource.resource not in _SETTABLE:
         return ""
-    container = missing[0].container
+    container = missing[0].container or ""
+    if not all(map(_NAME.fullmatch, (container, request.name or "a", request.namespace or "a"))):
+        return ""
     fields = sorted({_field(each) for each in missing if each.container == container})
     flags = " ".join(
         f"--{basis}={','.join(f'{name}=...' for kind, name in fields if kind == basis)}"

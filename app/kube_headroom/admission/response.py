@@ -1,11 +1,12 @@
 """Responses: a Decision as AdmissionReview bytes. The only writer of answers."""
 
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from kube_headroom.admission.decision import Decision
-from kube_headroom.admission.message import clean, denial, warnings
+from kube_headroom.admission.message import MAX_FINDINGS, clean, denial, warnings
 from kube_headroom.admission.review import API_VERSION
 
 _encode = msgspec.json.Encoder().encode
@@ -36,10 +37,10 @@ def write_answer(decision: Decision) -> bytes:
 
 
 def _causes(decision: Decision) -> list[dict[str, str]]:
+    refused = (one for one in decision.findings if one.effect == "enforce" and not one.existed)
     return [
-        {"reason": finding.code, "field": finding.path, "message": clean(finding.message)}
-        for finding in decision.findings
-        if finding.effect == "enforce" and not finding.existed
+        {"reason": one.code, "field": one.path, "message": clean(one.message)[:512]}
+        for one in islice(refused, MAX_FINDINGS)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from kube_headroom.errors import MalformedReview
+from kube_headroom.resources.manifest import type_problem
 from kube_headroom.resources.objects import KubeObject, PodSpec, Wire
 
 API_VERSION: Final = "admission.k8s.io/v1"
@@ -101,7 +102,13 @@ def _without_object(body: bytes, cause: Exception) -> Request:
         raise MalformedReview(f"not an AdmissionReview: {error}") from error
     _check(review.api_version, review.kind, review.request)
     fields = msgspec.structs.asdict(review.request)
-    return Request(**fields, unreadable=str(cause).replace("$.request.object", "object"))
+    return Request(**fields, unreadable=_why_unreadable(cause))
+
+
+def _why_unreadable(cause: Exception) -> str:
+    if isinstance(cause, msgspec.ValidationError):
+        return type_problem(cause).removeprefix("request.")
+    return "nested too deep" if isinstance(cause, RecursionError) else str(cause)
 
 
 def _check(api_version: str, kind: str, request: Request | _Envelope) -> None:

@@ -14,9 +14,9 @@ from kube_headroom.admission.capacity import CapacityJudge, Outcome, Terms
 from kube_headroom.admission.decision import Decision, Finding, OutcomeName, Recorder
 from kube_headroom.admission.ours import (
     Identity,
+    forged_owner,
     is_autoscaler,
     is_child,
-    is_forged,
     is_ours,
     is_policy,
     kind_of,
@@ -130,41 +130,55 @@ class Reviewer:
 
     def _required(self, request: Request, subject: Subject, scope: Scope) -> tuple[Finding, ...]:
         findings = requirement_findings(subject, scope)
-        if is_forged(request):
-            text = "it names a controller as its owner and was not sent by that controller"
+        owner = forged_owner(request)
+        if owner is not None:
+            text = f"it names {owner.kind} {owner.name} as its controller, which did not send it"
             effect = scope.cap("enforce")
             findings += (Finding("HR301", effect, text, None, "metadata.ownerReferences"),)
-        from_template = request.resource.resource != "pods"
-        if _refuses(findings, scope) and from_template and not self._view.listed("limitranges"):
-            raise ClusterUnavailable("the namespace's LimitRanges are not in the view yet")
+        if _refuses(findings, scope):
+            self._check_known(request)
         return findings
+
+    def _check_known(self, request: Request) -> None:
+        """Raise ClusterUnavailable if what the view lacks could free this request of its faults."""
+        from_template = request.resource.resource != "pods"
+        if from_template and not self._view.listed("limitranges"):
+            raise ClusterUnavailable("the namespace's LimitRanges are not in the view yet")
+        assert self._in_force is not None
+        may_loosen = self._in_force.policy.allow_namespaces_to_loosen
+        if may_loosen and not self._view.listed("namespaces"):
+            raise ClusterUnavailable("the namespace's labels are not in the view yet")
 
     async def _room(
         self, request: Request, subject: Subject, scope: Scope, findings: tuple[Finding, ...]
     ) -> Outcome:
-        assert self._in_force is not None
-        dry_run = bool(request.dry_run)
         if request.resource.resource == "replicasets" and is_child(request):
-            return Outcome() if dry_run else await self._capacity.record(subject)
+            return Outcome() if request.dry_run else await self._capacity.record(subject)
+        return await self._capacity.judge(subject, self._terms(request, scope, findings))
+
+    def _terms(self, request: Request, scope: Scope, findings: tuple[Finding, ...]) -> Terms:
+        assert self._in_force is not None
         calls = self._in_force.policy.headroom.autoscalers.calls
         lenient = is_autoscaler(request) and calls == "warn"
         refused = _refuses(findings, scope)
-        terms = Terms(
+        return Terms(
             scope=scope,
             rules=self._in_force.rules,
             binding=scope.exemption is None and not lenient,
-            promise=not dry_run and not refused,
+            promise=not request.dry_run and not refused,
             refused=refused,
         )
-        return await self._capacity.judge(subject, terms)
 
     def _unknown_parent(self, request: Request, scope: Scope) -> Decision:
         """Decide on a Scale whose parent the view does not show: it may have been made just now."""
         old, new = request.old_object, request.object
         replicas = [(each.spec.replicas or 0) if each and each.spec else 0 for each in (old, new)]
-        if replicas[1] > replicas[0] and scope.mode == "enforce" and scope.exemption is None:
-            raise ClusterUnavailable("the workload of this Scale is not in the view yet")
-        return self._decision(request, scope)
+        if replicas[1] <= replicas[0]:
+            return self._decision(request, scope)
+        outcome = self._capacity.unjudged(
+            self._terms(request, scope, ()), "the workload of this Scale is not in the view yet"
+        )
+        return self._decision(request, scope, (), outcome)
 
     def _decision(
         self,
@@ -201,7 +215,7 @@ def _wrong_kind(request: Request) -> str:
     expected = "Scale" if request.sub_resource == "scale" else kind_of(request)
     for obj in (request.object, request.old_object):
         if obj is not None and obj.kind != expected:
-            return f"object of kind {obj.kind[:64]!r}, where {request.resource.resource} are {expected}"
+            return f"the object is of kind {obj.kind[:64] or 'none'}, expected is {expected}"
     return ""
 
 
