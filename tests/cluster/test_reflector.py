@@ -151,7 +151,7 @@ async def test_a_silent_watch_is_given_up_and_its_version_too(api, follow, view)
     api.watches = [stream(), stream()]
     reflector = follow()
     await until(lambda: view.names("pods") == ["a"], "the second list")
-    assert reflector.lists == 2
+    assert reflector.lists >= 2
 
 
 async def test_silence_makes_no_progress(api, follow, view):

@@ -58,7 +58,7 @@ def test_yaml_and_several_documents_are_read(tmp_path):
         ('{"kind": ', "snapshot.json:1: JSON"),
         (listing({"apiVersion": "v1", "kind": "Pod", "spec": {"nodeName": 5}}), "spec.nodeName"),
         ("kind: Pod\n", "apiVersion is missing"),
-        ("a: [", "snapshot.json:2"),
+        ("a: [", "while parsing a flow node"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path, text, said):

@@ -11,6 +11,7 @@ from kubernetes.aio.config.kube_config import load_kube_config
 
 from kube_headroom.errors import ClusterUnavailable
 
+READ_BYTES: Final = 128 * 1024
 CONFIGURATION_FAULTS: Final = (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError)
 """What the official loaders raise for a file that is missing, unreadable or nonsense."""
 
@@ -42,4 +43,6 @@ async def load_configuration(kubeconfig: str | None, context: str | None) -> Any
     # Chain and name are verified as ever; only the demand for an authority key identifier, which
     # many a cluster's own CA does not meet, is dropped (Python 3.13 made it the default).
     configuration.disable_strict_ssl_verification = True
+    # How much is read at one go. The client's own 2 MiB would hold the event loop for 5 ms.
+    configuration.client_session_kwargs = {"read_bufsize": READ_BYTES}
     return configuration

@@ -13,6 +13,8 @@ import msgspec
 
 from kube_headroom.resources.objects import KubeObject, ObjectMeta
 
+Text = bytes | bytearray
+
 ITEMS: Final = b'"items":['
 BETWEEN_ITEMS: Final = b'},{"metadata":{'
 
@@ -83,7 +85,7 @@ _RAW_EVENT: Final = msgspec.json.Decoder(RawEvent)
 _STATUS: Final = msgspec.json.Decoder(ErrorStatus)
 
 
-def page_head(body: bytes) -> ListMeta:
+def page_head(body: Text) -> ListMeta:
     """Return a page's metadata; its items are not even scanned where they come last, as in Go."""
     start = body.find(ITEMS)
     if start >= 0:
@@ -94,7 +96,7 @@ def page_head(body: bytes) -> ListMeta:
     return _HEAD.decode(body).metadata
 
 
-def page_items(body: bytes, piece_bytes: int) -> Iterator[list[KubeObject | Undecodable]]:
+def page_items(body: Text, piece_bytes: int) -> Iterator[list[KubeObject | Undecodable]]:
     """Yield a page's objects in pieces of about piece_bytes of JSON."""
     start, end = body.find(ITEMS) + len(ITEMS), body.rfind(b"]")
     if start < len(ITEMS):
@@ -105,7 +107,7 @@ def page_items(body: bytes, piece_bytes: int) -> Iterator[list[KubeObject | Unde
 
 
 def _piece(
-    body: bytes, start: int, end: int, piece_bytes: int
+    body: Text, start: int, end: int, piece_bytes: int
 ) -> tuple[list[KubeObject | Undecodable], int]:
     """Return the objects from start to the first good cut, and where the next piece starts."""
     candidate = start + piece_bytes

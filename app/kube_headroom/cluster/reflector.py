@@ -52,9 +52,9 @@ class ReflectorSettings:
     proof_seconds: int = 3
     """How long the first watch after a failure lasts. The server sends a bookmark 2 s before the
     end of a watch, so this one proves soon that the view is current, even if nothing happens."""
-    slice_seconds: float = 0.001
+    slice_seconds: float = 0.0005
     """How long objects are handed to the view before the loop may do something else."""
-    piece_bytes: int = 128 * 1024
+    piece_bytes: int = 64 * 1024
     """How much JSON is decoded at a time."""
 
 
@@ -163,7 +163,7 @@ class Reflector:
 
     async def _pages(self) -> str:
         limit = self._settings.page_size * 4 ** min(self._expired_lists, 3)
-        coming: asyncio.Task[bytes] | None = self._fetch(limit, "")
+        coming: asyncio.Task[bytearray] | None = self._fetch(limit, "")
         version = ""
         try:
             while coming is not None:
@@ -178,11 +178,11 @@ class Reflector:
                 coming.cancel()
         return version
 
-    def _fetch(self, limit: int, continue_: str) -> asyncio.Task[bytes]:
+    def _fetch(self, limit: int, continue_: str) -> asyncio.Task[bytearray]:
         page = self._client.list_page(self.resource.path, limit, continue_, **self._query)
         return asyncio.ensure_future(page)
 
-    async def _take_page(self, body: bytes) -> None:
+    async def _take_page(self, body: bytearray) -> None:
         for objects in page_items(body, self._settings.piece_bytes):
             for obj in objects:
                 if isinstance(obj, Undecodable):
