@@ -157,19 +157,23 @@ def _untolerated(placement: Placement, node: NodeFacts, effects: frozenset[str])
     return None
 
 
+# Plain loops below: a new placement asks each of thousands of nodes while reviews wait.
 def _tolerates(placement: Placement, key: str, value: str, effect: str) -> bool:
-    return any(
-        each.effect in {"", effect}
-        and each.key in {"", key}
-        and (each.operator == "Exists" or each.value == value)
-        for each in placement.tolerations
-    )
+    for each in placement.tolerations:
+        if each.effect and each.effect != effect:
+            continue
+        if each.key and each.key != key:
+            continue
+        if each.operator == "Exists" or each.value == value:
+            return True
+    return False
 
 
 def _holds(term: Term, node: NodeFacts) -> bool:
-    return all(_label_holds(each, node.labels.get(each.key)) for each in term.labels) and all(
-        _field_holds(each, node) for each in term.fields
-    )
+    for each in term.labels:
+        if not _label_holds(each, node.labels.get(each.key)):
+            return False
+    return all(_field_holds(each, node) for each in term.fields) if term.fields else True
 
 
 def _label_holds(requirement: Requirement, value: str | None) -> bool:
