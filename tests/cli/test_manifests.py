@@ -55,6 +55,7 @@ SCALARS = [
     ("!!int '3'", 3),
     ("!!float 3", 3.0),
     ("!custom x", "x"),
+    ("!!binary aGk=", "hi"),
 ]
 
 
@@ -90,9 +91,10 @@ def test_keys_become_text_as_in_json():
     assert parse_yaml("{1: a, true: b, 1.5: c, y: d}").value == {"1": "a", "true": "d", "1.5": "c"}
 
 
-def test_merge_keys_give_way_to_a_mappings_own():
+def test_merge_keys_give_way_to_what_follows():
     text = "base: &b {x: 1, z: 2}\nmore: &m {x: 5, w: 6}\nall: {<<: [*b, *m], z: 3}"
     assert parse_yaml(text).value["all"] == {"x": 1, "z": 3, "w": 6}
+    assert parse_yaml("a: {z: 3, <<: {z: 4}}").value == {"a": {"z": 4}}
 
 
 def test_aliases_share_what_they_name():
@@ -200,9 +202,16 @@ def test_what_is_no_object_is_a_fault():
 
 def test_what_kubectl_ignores_is_said():
     """Only `---` on a line of its own separates."""
-    assert shown("a: 1\n...\n---  b\n") == [
+    ignored = "f:1: kubectl ignores what follows this document without ---"
+    assert shown("a: 1\n...\nb: 2\n") == [{"a": 1}, ignored]
+
+
+def test_only_a_comment_may_follow_a_separator():
+    assert shown("a: 1\n---  b\nc: 3\n---x") == [
         {"a": 1},
-        "f:1: kubectl ignores what follows this document without ---",
+        "f:2: invalid document separator: ---  b",
+        {"c": 3},
+        "f:4: invalid document separator: ---x",
     ]
 
 

@@ -19,7 +19,7 @@ from kube_headroom.resources.yamltext import YamlError, parse_yaml
 MAX_LIST_DEPTH: Final = 5
 """Lists in Lists; kubectl prints one level."""
 
-_SEPARATOR: Final = re.compile(r"^---[ \t\r]*(?:#[^\n]*)?$", re.MULTILINE)
+_SEPARATOR: Final = re.compile(r"^---(.*)$", re.MULTILINE)
 _NEXT_VALUE: Final = re.compile(r"^\{", re.MULTILINE)
 _BLANK: Final = re.compile(r"\s*")
 
@@ -53,7 +53,11 @@ class Document(msgspec.Struct, frozen=True):
 def read_documents(text: str, source: str) -> Iterator[Document | Fault]:
     """Yield every document of a text in order, and a Fault in the place of each broken one."""
     for line, chunk in _chunks(text.removeprefix("\ufeff")):
-        for found in _read_chunk(chunk, line, source):
+        separator = _SEPARATOR.match(chunk)
+        if separator is not None:
+            yield Fault(source, line, f"invalid document separator: ---{separator[1].rstrip()}")
+        content = chunk if separator is None else chunk[separator.end() :]
+        for found in _read_chunk(content, line, source):
             if isinstance(found, Fault):
                 yield found
             else:
@@ -90,13 +94,17 @@ def _at(document: Document, problem: str) -> str:
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
-    """Split at separator lines; each part with the number of its first line."""
+    """Split at separator lines; each part with the number of its first line.
+
+    kubectl takes nothing but a comment behind `---`; a part that begins with such a line keeps it.
+    """
     start, line = 0, 1
     for separator in _SEPARATOR.finditer(text):
         chunk = text[start : separator.start()]
         yield line, chunk
         line += chunk.count("\n")
-        start = separator.end()
+        more = separator[1].strip()
+        start = separator.start() if more and not more.startswith("#") else separator.end()
     yield line, text[start:]
 
 

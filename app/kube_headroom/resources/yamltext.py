@@ -6,6 +6,7 @@ used, and the values are built here, with a stack instead of recursion: depth an
 bounded, duplicates reported, and the line of every field can be kept for messages.
 """
 
+import base64
 import math
 import re
 from typing import Any, Final
@@ -79,7 +80,6 @@ class _Open(msgspec.Struct):
     key: Any = None
     key_line: int = 0
     key_lines: dict[str, int] | None = None
-    merged: list[dict[str, Any]] | None = None
 
 
 class _Anchored(msgspec.Struct):
@@ -139,8 +139,10 @@ def _integer(text: str) -> int:
 
 def _tagged_value(tag: str, text: str) -> str | int | float | bool | None:
     kind = tag.removeprefix(TAG_PREFIX)
+    if kind == "binary":
+        return base64.b64decode(text, validate=True).decode()
     if kind not in {"int", "float", "bool", "null"}:
-        return text  # !!str, !!binary and private tags: Go's parser keeps the text as well
+        return text  # !!str and private tags: Go's parser keeps the text as well
     value = plain_value(text)
     if kind == "float" and type(value) is int:
         return float(value)
@@ -185,8 +187,13 @@ class _Builder:
         while not isinstance(event := self._next(), yaml.DocumentEndEvent):
             line = line or self._line(event)
             self._take(event)
-        more = not isinstance(self._next(), yaml.StreamEndEvent)
-        return Parsed(self._root, line, self.duplicates, self.lines, more)
+        return Parsed(self._root, line, self.duplicates, self.lines, self._more())
+
+    def _more(self) -> bool:
+        try:
+            return not isinstance(self._next(), yaml.StreamEndEvent)
+        except yaml.YAMLError:
+            return True
 
     def _next(self) -> yaml.Event:
         event = self._events.get_event()
@@ -268,10 +275,6 @@ class _Builder:
 
     def _close(self) -> None:
         done = self._stack.pop()
-        if done.merged and isinstance(done.value, dict):
-            for source in done.merged:
-                for key, value in source.items():
-                    done.value.setdefault(key, value)
         if done.anchor:
             self._anchors[done.anchor] = _Anchored(done.value, done.size)
         self._add(done.value, done.line, done.size)
@@ -307,10 +310,10 @@ class _Builder:
     def _add_value(self, top: _Open, mapping: dict[str, Any], value: object) -> None:
         if top.key is _MERGE:
             sources = value if isinstance(value, list) else [value]
-            merged = [source for source in sources if isinstance(source, dict)]
-            if len(merged) < len(sources):
+            if not all(isinstance(source, dict) for source in sources):
                 raise ValueError("<< merges mappings only")
-            top.merged = [*(top.merged or ()), *merged]
+            for source in reversed(sources):  # the first one wins
+                mapping.update(source)  # and over the keys that stand before it, as in Go
         else:
             mapping[top.key] = value
         top.key, top.key_line = None, 0
