@@ -15,7 +15,7 @@ from kube_headroom.capacity.held import Holding, Register
 from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.capacity.node import Nodes
 from kube_headroom.capacity.promise import Promise, Version
-from kube_headroom.capacity.roots import Group, missing
+from kube_headroom.capacity.roots import Group, is_in_place, missing
 from kube_headroom.resources.placement import Placement
 
 LEAVING_MAX_GRACE_SECONDS: Final = 120
@@ -57,9 +57,8 @@ class Book:
         self.pods: dict[str, PodRow] = {}
         self.groups: dict[str, Group] = {}
         self._pods_of_node: dict[str, set[str]] = {}
-        self._pod_promises: dict[str, dict[tuple[str, int], Promise]] = {}
-        self._by_name: dict[tuple[str, str, str], Promise] = {}
-        self._covered: dict[tuple[str, int], Promise] = {}
+        self._pod_promises: dict[str, dict[Promise, int]] = {}
+        self._names: dict[tuple[str, str, str], tuple[str, int]] = {}
         self._deadlines: list[tuple[float, str]] = []
 
     # The view.
@@ -70,17 +69,13 @@ class Book:
         if old is not None:
             if old.leaving_until and row.leaving_until:
                 row.leaving_until = old.leaving_until  # first seen so, not last
-            if row.weightless_at != NEVER:
+            if old.weightless_at and row.weightless_at != NEVER:  # a gate is no waiting time
                 row.weightless_at = min(row.weightless_at, old.weightless_at)
             self._uncount(old)
-            self._unfile(old)
         self.pods[row.uid] = row
-        if row.node:
-            self._pods_of_node.setdefault(row.node, set()).add(row.uid)
-        if row.owner:
-            self._group(row.owner).pods.add(row.uid)
-        self._wake_at(row.leaving_until, row.uid, now)
-        self._wake_at(row.weightless_at, row.uid, now)
+        self._file(row, now)
+        if old is not None:
+            self._unfile(old, kept=row)
         self._count(row, now)
         if old is not None and old.owner != row.owner:
             self._refresh_root(old.owner)
@@ -90,7 +85,7 @@ class Book:
         row = self.pods.pop(uid, None)
         if row is not None:
             self._uncount(row)
-            self._unfile(row)
+            self._unfile(row, kept=None)
             self._refresh_pod(uid)
             self._refresh_root(row.owner)
 
@@ -130,54 +125,52 @@ class Book:
     # The promises.
 
     def lay(self, promise: Promise) -> None:
-        """Lay a promise over the view."""
-        promise = self._covering_its_twin(promise)
+        """Lay a promise over the view; what is laid twice is to be lifted twice."""
+        home = self._home(promise)
+        self._count_name(promise, home, 1)
         if promise.resource == "pods":
-            self._pod_promises.setdefault(promise.uid, {})[promise.key] = promise
-            self._refresh_pod(promise.uid)
+            laid = self._pod_promises.setdefault(home, {})
+            laid[promise] = laid.get(promise, 0) + 1
+            self._refresh_pod(home)
             return
-        group = self._group(promise.uid)
-        group.promises[promise.key] = promise
-        if group.version is None:
+        group = self._group(home)
+        group.promises[promise] = group.promises.get(promise, 0) + 1
+        if group.version is None and home == promise.uid:
             self._hang(group, promise.version.owner)
-        self._refresh_root(promise.uid)
+        self._refresh_root(home)
 
     def lift(self, promise: Promise) -> None:
         """Take a promise off: it is settled, expired, or was only tried."""
+        home = self._home(promise)
+        self._count_name(promise, home, -1)
         if promise.resource == "pods":
-            rows = self._pod_promises.get(promise.uid, {})
-            rows.pop(promise.key, None)
-            if not rows:
-                self._pod_promises.pop(promise.uid, None)
-            self._refresh_pod(promise.uid)
-        elif (group := self.groups.get(promise.uid)) is not None:
-            group.promises.pop(promise.key, None)
-            if group.version is None and not group.promises:
-                self.register.set(group.uid, ())
-            self._refresh_root(promise.uid)
-            self._drop_if_empty(promise.uid)
-        latest = self._by_name.get(promise.name_key)
-        if latest is not None and latest.key == promise.key:
-            del self._by_name[promise.name_key]
-        twin = self._covered.pop(promise.key, None)
-        if twin is not None:
-            self.lay(twin)
+            _take_off(self._pod_promises[home], promise)
+            if not self._pod_promises[home]:
+                del self._pod_promises[home]
+            self._refresh_pod(home)
+            return
+        _take_off(self.groups[home].promises, promise)
+        self._refresh_root(home)
+        self._drop_if_empty(home)
 
-    def _covering_its_twin(self, promise: Promise) -> Promise:
-        """Let a retried create cover the one that it retries: of the two the larger counts (L3)."""
-        if promise.base or not promise.name:
-            return promise
-        twin = self._by_name.get(promise.name_key)
-        self._by_name[promise.name_key] = promise
-        if twin is None or twin.key == promise.key:
-            return promise
-        covering = promise.covering(twin)
-        if covering is None:
-            return promise
-        self.lift(twin)
-        self._covered[promise.key] = twin
-        self._by_name[promise.name_key] = covering
-        return covering
+    def _home(self, promise: Promise) -> str:
+        """Return the uid under which a promise is filed.
+
+        A create that is tried again while the first is open is filed with the first, as another
+        version of it: of the two the larger counts (L3), and if the first has landed, what it holds
+        is not held again.
+        """
+        key = promise.name_key
+        return self._names.get(key, (promise.uid, 0))[0] if key else promise.uid
+
+    def _count_name(self, promise: Promise, home: str, change: int) -> None:
+        if (key := promise.name_key) is None:
+            return
+        count = self._names.get(key, (home, 0))[1] + change
+        if count:
+            self._names[key] = (home, count)
+        else:
+            del self._names[key]
 
     # Counting pods.
 
@@ -192,8 +185,7 @@ class Book:
             if not (row.node and row.replaced) or self.nodes.is_ready(row.node):
                 row.counted |= LIVE
                 if group is not None:
-                    group.live += 1
-                    group.size = group.size.plus(row.size)
+                    group.count_pod(row.size, row.priority, 1)
         self._refresh_pod(row.uid)
         self._refresh_root(row.owner)
 
@@ -202,8 +194,7 @@ class Book:
             self.nodes.assign(row.node, row.priority, row.size, add=False)
         group = self.groups.get(row.owner)
         if row.counted & LIVE and group is not None:
-            group.live -= 1
-            group.size = group.size.minus(row.size)
+            group.count_pod(row.size, row.priority, -1)
         row.counted = 0
 
     def _recount(self, uids: Iterable[str], now: float) -> None:
@@ -217,14 +208,25 @@ class Book:
         if now < when < NEVER:
             heapq.heappush(self._deadlines, (when, uid))
 
-    def _unfile(self, row: PodRow) -> None:
+    def _file(self, row: PodRow, now: float) -> None:
+        if row.node:
+            self._pods_of_node.setdefault(row.node, set()).add(row.uid)
+        if row.owner:
+            group = self._group(row.owner)
+            group.pods.add(row.uid)
+            self._wake_at(group.gone_until, row.uid, now)
+        self._wake_at(row.leaving_until, row.uid, now)
+        self._wake_at(row.weightless_at, row.uid, now)
+
+    def _unfile(self, row: PodRow, kept: PodRow | None) -> None:
+        """Take a pod from where it was filed and is no more."""
         residents = self._pods_of_node.get(row.node)
-        if residents is not None:
+        if residents is not None and (kept is None or kept.node != row.node):
             residents.discard(row.uid)
             if not residents:
                 del self._pods_of_node[row.node]
         group = self.groups.get(row.owner)
-        if group is not None:
+        if group is not None and (kept is None or kept.owner != row.owner):
             group.pods.discard(row.uid)
             self._drop_if_empty(row.owner)
 
@@ -272,7 +274,7 @@ class Book:
         group = self.groups.get(uid)
         while group is not None and group.parent:
             parent = self.groups.get(group.parent)
-            if parent is None or not (parent.gone_until or any(parent.versions())):
+            if parent is None or not parent.leads:
                 break
             group = parent
         return group
@@ -290,32 +292,40 @@ class Book:
         group = self.groups.get(uid)
         if group is None:
             return None
-        newest = max(group.promises.values(), key=lambda each: each.base, default=None)
+        newest = max(group.promises, key=lambda each: each.base, default=None)
         return newest.version if newest is not None else group.version
 
-    def holdings(self, promise: Promise) -> tuple[Holding, ...]:
-        """Return what the root that a promise is for holds now."""
-        root = None if promise.resource == "pods" else self.root_of(promise.uid)
-        return self.register.of(root.uid if root else promise.uid)
+    def holdings(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
+        """Return what is held now by all those that a promise may change: each holder's holdings."""
+        home = self._home(promise)
+        if promise.resource == "pods" or home not in self.groups:
+            return (self.register.of(home),)
+        top = self.groups[home]
+        while top.parent:
+            top = self.groups[top.parent]
+        return tuple(self.register.of(group.uid) for group in self._below(top))
 
-    def missing_pods(self, promise: Promise) -> int:
-        """Return how many pods its root still lacks, by the version that asks for most."""
-        return max((holding.count for holding in self.holdings(promise)), default=0)
+    def replaced_by(self, promise: Promise, threshold: int) -> tuple[int, dict[str, Load]]:
+        """Return how many live pods are in place already, and by node what will be replaced.
 
-    def replaced_by(self, promise: Promise) -> tuple[int, dict[str, Load]]:
-        """Return how many live pods are of the promised size, and by node what will be replaced."""
+        Of what will be replaced only pods of the threshold's priority and above.
+        """
         current, leaving = 0, dict[str, Load]()
         if promise.resource == "pods":
             row = self.pods.get(promise.uid)
             return (1 if row and row.node else 0), leaving
-        root = self.root_of(promise.uid)
+        root = self.root_of(self._home(promise))
         for group in self._below(root) if root else ():
-            if group.version is not None and group.version.unit == promise.version.unit:
-                current += group.live
-                continue
-            for uid in group.pods:
+            moving = False
+            for (size, priority), count in group.sizes.items():
+                if is_in_place(promise.version, root, group, size, priority):
+                    current += count
+                else:
+                    moving = True
+            for uid in group.pods if moving else ():
                 row = self.pods[uid]
-                if row.counted & ON_NODE:
+                in_place = is_in_place(promise.version, root, group, row.size, row.priority)
+                if row.counted & ON_NODE and row.priority >= threshold and not in_place:
                     leaving[row.node] = leaving.get(row.node, NOTHING).plus(row.size)
         return current, leaving
 
@@ -328,7 +338,7 @@ class Book:
         if promises is None and (row is None or row.node):
             self.register.set(uid, ())
             return
-        holdings = [_promised_pod(promise.version, row) for promise in (promises or {}).values()]
+        holdings = [_promised_pod(promise.version, row) for promise in promises or ()]
         if row is not None and not row.node and row.counted & LIVE:
             size = row.size
             holdings.append(Holding(row.placement, row.priority, size, 1, size, size))
@@ -337,19 +347,33 @@ class Book:
     def _refresh_root(self, uid: str) -> None:
         """Recompute what the root above an owner holds for missing pods."""
         root = self.root_of(uid) if uid else None
-        if root is None:
+        if root is not None:
+            self._set_holdings(root)
+
+    def _set_holdings(self, root: Group) -> None:
+        if root.leads:
+            below = self._below(root)
+            for group in below[1:]:
+                self.register.set(group.uid, ())
+            self.register.set(root.uid, missing(root, below))
             return
-        below = self._below(root)
-        for group in below[1:]:
-            self.register.set(group.uid, ())
-        self.register.set(root.uid, missing(root, below))
+        self.register.set(root.uid, missing(root, [root]))
+        for uid in root.children:
+            self._set_holdings(self.groups[uid])
+
+
+def _take_off(laid: dict[Promise, int], promise: Promise) -> None:
+    laid[promise] -= 1
+    if not laid[promise]:
+        del laid[promise]
 
 
 def _promised_pod(version: Version, row: PodRow | None) -> Holding:
     """Return what a promised pod holds: all of it, or on its node what it is to grow by."""
-    if row is None or not row.node:
-        return Holding(
-            version.placement, version.priority, version.unit, version.count, version.unit, NOTHING
-        )
-    growth = version.unit.minus(row.load).clamped()
-    return Holding(version.placement, version.priority, growth, 0, growth, NOTHING)
+    unit, count = version.unit, version.count
+    if row is not None and row.node:
+        unit, count = unit.minus(row.load).clamped(), 0
+    elif row is not None and row.size != NOTHING:
+        count = 1  # it waits already; its controller, if any, has been charged for it
+    total = unit if count or (row is not None and row.node) else NOTHING
+    return Holding(version.placement, version.priority, unit, count, total, NOTHING)

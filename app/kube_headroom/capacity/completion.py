@@ -95,10 +95,10 @@ class Completion:
         self, namespace: str, name: str, defaults: LimitRangeDefaults | None
     ) -> None:
         ranges = self._limit_ranges.setdefault(namespace, {})
-        if ranges.get(name) == defaults:
-            return
-        if defaults is None:
-            del ranges[name]
-        else:
+        if ranges.get(name) != defaults:
+            self._changed.add(namespace)
+        ranges.pop(name, None)
+        if defaults is not None:
             ranges[name] = defaults
-        self._changed.add(namespace)
+        if not ranges:
+            del self._limit_ranges[namespace]

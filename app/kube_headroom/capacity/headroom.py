@@ -12,13 +12,16 @@ from collections.abc import Sequence
 import msgspec
 
 from kube_headroom.capacity.book import Book
-from kube_headroom.capacity.held import Held, Holding
-from kube_headroom.capacity.load import Load
-from kube_headroom.capacity.node import EVERYTHING, Lens
+from kube_headroom.capacity.held import Held, Holding, Replaced, held, largest
+from kube_headroom.capacity.load import NOTHING, Load
+from kube_headroom.capacity.node import EVERYTHING, Lens, Nodes
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.rules import TOO_LARGE, TOO_MANY, Action, Rule, Rules
 from kube_headroom.resources.amounts import NAMES, ZERO, Amounts
 from kube_headroom.resources.placement import why_not
+
+Holders = tuple[tuple[Holding, ...], ...]
+"""What several holders hold, each its holdings."""
 
 
 class Shortfall(msgspec.Struct, frozen=True):
@@ -52,13 +55,41 @@ class Shortfall(msgspec.Struct, frozen=True):
     """Where no node is eligible: the reasons, and how many nodes each keeps out."""
 
 
-class _Scene(msgspec.Struct, frozen=True):
-    """One set of nodes as it is before the request."""
+class _Region(msgspec.Struct, frozen=True):
+    """A set of nodes as pods of one priority and above see it."""
 
+    nodes: Nodes
+    bits: int
+    threshold: int
+
+    def counts(self, holding: Holding) -> bool:
+        """Tell whether a holding can only land here, and can land at all."""
+        if holding.priority < self.threshold:
+            return False
+        if self.nodes.eligible(holding.placement) & ~self.bits:
+            return False
+        return self.nodes.can_hold(holding.placement, holding.unit)
+
+    def frees(self, replaced: Replaced) -> bool:
+        """Tell whether pods that are replaced may be here, and count."""
+        eligible = self.nodes.eligible(replaced.placement)
+        return replaced.priority >= self.threshold and eligible & self.bits != 0
+
+
+class _Scene(msgspec.Struct, frozen=True):
+    """A region as it is before the request."""
+
+    region: _Region
     lens: Lens
     held: Held
     everywhere: bool
     spare: Amounts
+
+    def total(self, holders: Holders) -> Load:
+        """Return what these hold here."""
+        counts, frees = self.region.counts, self.region.frees
+        parts = (largest(holdings, counts, frees) for holdings in holders)
+        return held(part for part in parts if part is not None).total
 
 
 def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, ...]:
@@ -70,6 +101,8 @@ def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, .
         return ()
     book.nodes.set_maximums(rules.maximums)
     judge = _Judge(book, promise, rules)
+    if not judge.asks():
+        return ()
     if not book.nodes.can_hold(promise.version.placement, promise.version.unit):
         return judge.too_large()
     found = [*judge.sums(promise.version.count).values()]
@@ -102,20 +135,20 @@ class _Judge:
         self._threshold = max(in_the_way, rules.ignore_priority_below)
         self._eligible = book.nodes.eligible(version.placement)
         self._everywhere = self._eligible | book.nodes.available
+        self._before = book.holdings(promise)
         self._scenes = tuple(self._scene(bits) for bits in self._sets())
+
+    def asks(self) -> bool:
+        """Tell whether it asks for any pod, or lets one grow."""
+        return self._promise.version.count > 0 or self._tried(0) != self._before
 
     def sums(self, count: int) -> dict[str, Shortfall]:
         """Return the tightest shortfall of each code, were `count` pods asked for."""
-        version = msgspec.structs.replace(self._promise.version, count=count)
-        promise = msgspec.structs.replace(self._promise, version=version)
-        missing = self._book.missing_pods(promise)
-        self._book.lay(promise)
-        after = [self._held(scene.lens.bits) for scene in self._scenes]
-        pods = self._book.missing_pods(promise) - missing
-        self._book.lift(promise)
+        after = self._tried(count)
+        pods = _pods(after) - _pods(self._before)
         result: dict[str, Shortfall] = {}
-        for scene, held in zip(self._scenes, after, strict=True):
-            need = held.total.minus(scene.held.total)
+        for scene in self._scenes:
+            need = scene.total(after).minus(scene.total(self._before))
             for rule in self._rules.sums:
                 found = self._short(rule, scene, need, pods)
                 known = result.get(rule.code)
@@ -127,7 +160,7 @@ class _Judge:
         """Return the shortfall if whole pods of this size do not fit into the single nodes."""
         if self._rules.fit == "off":
             return None
-        current, leaving = self._book.replaced_by(self._promise)
+        current, leaving = self._book.replaced_by(self._promise, self._threshold)
         wanted = self._promise.version.count - current
         if wanted <= 0:
             return None
@@ -155,19 +188,16 @@ class _Judge:
         """
         lens = self._book.nodes.lens(self._eligible, self._threshold)
         rows = list(self._book.nodes.members(self._eligible))
-        larger = {
-            name: max((getattr(row.allocatable, name) for row in rows), default=0)
-            for name in NAMES
-            if all(
-                getattr(self._unit.requests, name) > getattr(row.allocatable, name) for row in rows
-            )
-        }
-        resource, largest = next(iter(larger.items()), ("memory", 0))
+        offers = {name: [int(getattr(row.allocatable, name)) for row in rows] for name in NAMES}
+        asked = {name: int(getattr(self._unit.requests, name)) for name in NAMES}
+        larger = (name for name in NAMES if asked[name] > max(offers[name], default=0))
+        resource = next(larger, "memory")
         actions = [self._rules.fit, *(rule.action for rule in self._rules.sums)]
         action = min(actions, key=("enforce", "warn", "off").index)
         if action == "off":
             return ()
-        unit = getattr(self._unit.requests, resource)
+        if self._rules.elastic and self._book.nodes.any_could_hold(self._unit):
+            action = "warn"
         count = self._promise.version.count
         found = Shortfall(
             code=TOO_LARGE,
@@ -176,10 +206,10 @@ class _Judge:
             basis="requests",
             need=count,
             room=0,
-            unit=unit,
+            unit=asked[resource],
             nodes=lens.nodes,
             pods=count,
-            largest=largest,
+            largest=max(offers[resource], default=0),
             why=self._why_none(),
         )
         return (found,)
@@ -216,24 +246,23 @@ class _Judge:
     def _scene(self, bits: int) -> _Scene:
         everywhere = bits == self._everywhere
         spare = self._rules.spare_nodes if everywhere else 0
+        region = _Region(self._book.nodes, bits, self._threshold)
         return _Scene(
+            region=region,
             lens=self._book.nodes.lens(bits, self._threshold),
-            held=self._held(bits),
+            held=self._book.register.within(region.counts, region.frees),
             everywhere=everywhere,
             spare=self._book.nodes.largest(bits, spare) if spare else ZERO,
         )
 
-    def _held(self, bits: int) -> Held:
-        return self._book.register.within(lambda holding: self._counts(holding, bits))
-
-    def _counts(self, holding: Holding, bits: int) -> bool:
-        """Tell whether a holding can only land in this set, and can land at all."""
-        if holding.priority < self._threshold:
-            return False
-        nodes = self._book.nodes
-        if nodes.eligible(holding.placement) & ~bits:
-            return False
-        return nodes.can_hold(holding.placement, holding.unit)
+    def _tried(self, count: int) -> Holders:
+        """Return what those whom the request changes would hold, were `count` pods asked for."""
+        version = msgspec.structs.replace(self._promise.version, count=count)
+        promise = msgspec.structs.replace(self._promise, version=version)
+        self._book.lay(promise)
+        after = self._book.holdings(promise)
+        self._book.lift(promise)
+        return after
 
     def _short(self, rule: Rule, scene: _Scene, need: Load, pods: int) -> Shortfall | None:
         def amount(load: Load) -> int:
@@ -284,24 +313,19 @@ class _Judge:
 
     def _others(self) -> int:
         """Return how many pods of other roots, no smaller than this one, must land in E."""
-        every = self._book.register.pods_at_least(
-            self._unit, lambda holding: self._counts(holding, self._eligible)
-        )
-        own = self._book.holdings(self._promise)
-        return every - sum(
-            holding.count
-            for holding in own[:1]
-            if self._counts(holding, self._eligible)
-            and not self._unit.requests.exceeding(holding.unit.requests)
+        counts = _Region(self._book.nodes, self._eligible, self._threshold).counts
+        own = (largest(holdings, counts) for holdings in self._before)
+        return self._book.register.pods_at_least(self._unit, counts) - sum(
+            one.count
+            for one in own
+            if one is not None and not self._unit.requests.exceeding(one.unit.requests)
         )
 
     def _fitting(self, leaving: dict[str, Load], enough: int) -> int:
         """Return how many whole pods fit into the eligible nodes, counting no further than needed."""
         fitting = 0
         for row in self._book.nodes.members(self._eligible):
-            free = row.free(self._threshold)
-            if row.facts.name in leaving:
-                free = free.plus(leaving[row.facts.name].requests)
+            free = row.free(self._threshold, leaving.get(row.facts.name, NOTHING))
             fitting += _times(free, self._unit.requests)
             if fitting >= enough:
                 break
@@ -314,6 +338,11 @@ class _Judge:
         return min(
             asked, key=lambda name: getattr(free, name) // getattr(self._unit.requests, name)
         )
+
+
+def _pods(holders: Holders) -> int:
+    """Return how many pods are to come of these."""
+    return sum(max((each.count for each in holdings), default=0) for holdings in holders)
 
 
 def _times(free: Amounts, unit: Amounts) -> int:

@@ -2,12 +2,12 @@
 
 Each holder (a root, or a pod) has one Holding, or a few when versions of it with different eligible
 nodes or priorities are promised side by side; then the largest of those that count is what it holds.
-Holdings of the same placement, priority and pod size are summed, so a set of nodes is judged in the
+While its pods move to other nodes or to another priority, what it holds depends on where one looks.
+All other holdings of the same placement, priority and pod size are summed, so a set of nodes is judged in the
 number of different sizes that are waiting, not in the number of holders.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -15,8 +15,20 @@ from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.resources.placement import Placement
 
 
+class Replaced(msgspec.Struct, frozen=True, gc=False):
+    """Live pods whose room, where they have it, passes to the pods that a holding is for."""
+
+    placement: Placement
+    priority: int
+    load: Load
+
+
 class Holding(msgspec.Struct, frozen=True, gc=False):
-    """Room held for `count` pods of size `unit`; `coming` is what the view shows of `total`."""
+    """Room held for `count` pods of size `unit`; `coming` is what the view shows of `total`.
+
+    `total` may be more than count x unit, for pods that take the place of others: where those that
+    it names in `replaces` are, it is so much less.
+    """
 
     placement: Placement
     priority: int
@@ -24,11 +36,23 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
     count: int
     total: Load
     coming: Load
+    replaces: tuple[Replaced, ...] = ()
 
     @property
     def promised(self) -> Load:
         """The part that only the ledger knows of."""
         return self.total.minus(self.coming)
+
+    def where(self, frees: "Frees") -> "Holding":
+        """Return this holding as it is where these replaced pods are, and no others."""
+        freed = NOTHING
+        for each in self.replaces:
+            if frees(each):
+                freed = freed.plus(each.load)
+        least = self.unit.times(self.count)
+        total = self.total.minus(freed).maximum(least)
+        coming = self.coming.minus(freed).maximum(least) if self.coming != NOTHING else NOTHING
+        return msgspec.structs.replace(self, total=total, coming=coming, replaces=())
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -45,7 +69,11 @@ class Held(msgspec.Struct, frozen=True, gc=False):
 
 Key = tuple[Placement, int, Load]
 Counts = Callable[[Holding], bool]
-NONE: Final = Held()
+Frees = Callable[[Replaced], bool]
+
+
+def _everywhere(_: Replaced) -> bool:
+    return True
 
 
 class Register:
@@ -65,36 +93,32 @@ class Register:
         before = self._holders.get(holder, ())
         if before == holdings:
             return
-        if len(before) == 1:
+        if before and holder not in self._plural:
             self._sum(before[0], -1)
         self._plural.pop(holder, None)
         if not holdings:
             self._holders.pop(holder, None)
             return
         self._holders[holder] = holdings
-        if len(holdings) == 1:
+        if len(holdings) == 1 and not holdings[0].replaces:
             self._sum(holdings[0], 1)
         else:
             self._plural[holder] = holdings
 
-    def within(self, counts: Counts) -> Held:
+    def within(self, counts: Counts, frees: Frees = _everywhere) -> Held:
         """Return the sum of all holdings that count, each holder once."""
-        coming, promised = NOTHING, NOTHING
-        for part in self._counted(counts):
-            coming = coming.plus(part.coming)
-            promised = promised.plus(part.promised)
-        return Held(coming, promised)
+        return held(self._counted(counts, frees))
 
     def pods_at_least(self, unit: Load, counts: Counts) -> int:
         """Return how many pods that count are no smaller in any requested resource."""
         return sum(
             part.count
-            for part in self._counted(counts)
+            for part in self._counted(counts, _everywhere)
             if not unit.requests.exceeding(part.unit.requests)
         )
 
     def __iter__(self) -> Iterator[Holding]:
-        """Yield the sums, and the holdings of those that hold more than one."""
+        """Yield the sums, and the holdings that are not summed."""
         yield from self._sums.values()
         for holdings in self._plural.values():
             yield from holdings
@@ -103,12 +127,12 @@ class Register:
         """Return how many hold something."""
         return len(self._holders)
 
-    def _counted(self, counts: Counts) -> Iterator[Holding]:
+    def _counted(self, counts: Counts, frees: Frees) -> Iterator[Holding]:
         for part in self._sums.values():
             if counts(part):
                 yield part
         for holdings in self._plural.values():
-            most = largest(holdings, counts)
+            most = largest(holdings, counts, frees)
             if most is not None:
                 yield most
 
@@ -124,21 +148,33 @@ class Register:
             self._sums[key] = Holding(*key, count, total, coming)
 
 
-def largest(holdings: tuple[Holding, ...], counts: Counts) -> Holding | None:
+def held(holdings: Iterable[Holding]) -> Held:
+    """Return the sum of holdings."""
+    coming, promised = NOTHING, NOTHING
+    for each in holdings:
+        coming = coming.plus(each.coming)
+        promised = promised.plus(each.promised)
+    return Held(coming, promised)
+
+
+def largest(
+    holdings: tuple[Holding, ...], counts: Counts, frees: Frees = _everywhere
+) -> Holding | None:
     """Return the largest of one holder's holdings that count, resource by resource."""
     result: Holding | None = None
     for holding in holdings:
         if not counts(holding):
             continue
+        each = holding.where(frees) if holding.replaces else holding
         if result is None:
-            result = holding
+            result = each
         else:
             result = Holding(
-                placement=holding.placement,
-                priority=max(result.priority, holding.priority),
-                unit=result.unit.maximum(holding.unit),
-                count=max(result.count, holding.count),
-                total=result.total.maximum(holding.total),
-                coming=result.coming.maximum(holding.coming),
+                placement=each.placement,
+                priority=max(result.priority, each.priority),
+                unit=result.unit.maximum(each.unit),
+                count=max(result.count, each.count),
+                total=result.total.maximum(each.total),
+                coming=result.coming.maximum(each.coming),
             )
     return result

@@ -16,9 +16,8 @@ from kube_headroom.capacity.promise import Promise
 
 
 class _Row(msgspec.Struct):
-    """One promise, when this process first saw it, and the rv that proves it failed."""
+    """When this process last heard of a promise, and the rv that proves that it failed."""
 
-    promise: Promise
     since: float
     proof: int | None = None
 
@@ -29,8 +28,8 @@ class Ledger:
     def __init__(self, book: Book, *, promise_seconds: float) -> None:
         self._book = book
         self._promise_seconds = promise_seconds
-        self._rows: dict[tuple[str, int], _Row] = {}
-        self._keys: dict[str, list[tuple[str, int]]] = {}
+        self._rows: dict[Promise, _Row] = {}
+        self._of_uid: dict[str, list[Promise]] = {}
 
     def __len__(self) -> int:
         """Return the number of open promises."""
@@ -38,64 +37,64 @@ class Ledger:
 
     def __iter__(self) -> Iterator[Promise]:
         """Yield the open promises."""
-        return (row.promise for row in self._rows.values())
+        return iter(self._rows)
 
     def add(self, promise: Promise, now: float) -> None:
-        """Open a promise. The same uid at the same base replaces its row."""
-        known = self._rows.get(promise.key)
-        if known is None:
-            self._keys.setdefault(promise.uid, []).append(promise.key)
-        else:
-            self._book.lift(known.promise)
-        self._rows[promise.key] = _Row(promise, now)
-        self._book.lay(promise)
+        """Open a promise, or wait anew for one that is open.
+
+        Another version of the same uid, also at the same base, is another promise: of two requests
+        that race nobody knows which one wins, and the book holds the larger (L3).
+        """
+        if promise not in self._rows:
+            self._of_uid.setdefault(promise.uid, []).append(promise)
+            self._book.lay(promise)
+        self._rows[promise] = _Row(now)
 
     def promised(self, promise: Promise) -> bool:
         """Tell whether this very promise is open already: a review that came again (L11)."""
-        known = self._rows.get(promise.key)
-        return known is not None and known.promise == promise
+        return promise in self._rows
 
     def saw(self, uid: str, resource_version: int) -> None:
-        """Settle what an event of this object, its deletion included, shows to have happened."""
-        keys = self._keys.get(uid)
-        if keys is None:
-            return
-        for key in tuple(keys):
-            if resource_version > key[1]:
-                self._drop(key)
+        """Settle what this object shows to have happened: an event of it, also of its end.
+
+        For an object that a list no longer shows, it is the list's rv: it ended before.
+        """
+        for promise in tuple(self._of_uid.get(uid, ())):
+            if resource_version > promise.base:
+                self._drop(promise)
 
     def due(self, now: float) -> set[str]:
         """Return the resources with old promises, whose current rv would prove that they failed."""
         return {
-            row.promise.resource
-            for row in self._rows.values()
+            promise.resource
+            for promise, row in self._rows.items()
             if row.proof is None and now - row.since >= self._promise_seconds
         }
 
     def prove(self, resource: str, resource_version: int, now: float) -> None:
         """Note a rv of a resource, read at this time from the API server itself."""
-        for row in self._rows.values():
+        for promise, row in self._rows.items():
             old = now - row.since >= self._promise_seconds
-            if row.proof is None and old and row.promise.resource == resource:
+            if row.proof is None and old and promise.resource == resource:
                 row.proof = resource_version
 
     def expire(self, resource: str, resource_version: int) -> int:
         """Drop the old promises of a resource that the view has passed; return how many."""
         passed = [
-            key
-            for key, row in self._rows.items()
-            if row.promise.resource == resource
+            promise
+            for promise, row in self._rows.items()
+            if promise.resource == resource
             and row.proof is not None
             and resource_version >= row.proof
         ]
-        for key in passed:
-            self._drop(key)
+        for promise in passed:
+            self._drop(promise)
         return len(passed)
 
-    def _drop(self, key: tuple[str, int]) -> None:
-        row = self._rows.pop(key)
-        keys = self._keys[key[0]]
-        keys.remove(key)
-        if not keys:
-            del self._keys[key[0]]
-        self._book.lift(row.promise)
+    def _drop(self, promise: Promise) -> None:
+        del self._rows[promise]
+        others = self._of_uid[promise.uid]
+        others.remove(promise)
+        if not others:
+            del self._of_uid[promise.uid]
+        self._book.lift(promise)

@@ -58,9 +58,10 @@ class NodeRow(msgspec.Struct):
                 result = load if result is NOTHING else result.plus(load)
         return result
 
-    def free(self, threshold: int) -> Amounts:
-        """Return what is free for requests of this priority; never below zero."""
-        return self.allocatable.minus(self.load(threshold).requests).clamped()
+    def free(self, threshold: int, leaving: Load = NOTHING) -> Amounts:
+        """Return what is free for requests of this priority, some pods apart; never below zero."""
+        assigned = self.load(threshold).minus(leaving).requests
+        return self.allocatable.minus(assigned).clamped()
 
 
 class Lens(msgspec.Struct):
@@ -205,6 +206,10 @@ class Nodes:
             known = any(not unit.requests.exceeding(row.allocatable) for row in rows)
             self._can_hold[key] = known
         return known
+
+    def any_could_hold(self, unit: Load) -> bool:
+        """Tell whether any known node, eligible or not, could take such a pod were it empty."""
+        return any(not unit.requests.exceeding(row.allocatable) for row in self.rows.values())
 
     def largest(self, bits: int, count: int) -> Amounts:
         """Return the allocatable of the largest nodes of a set, resource by resource."""

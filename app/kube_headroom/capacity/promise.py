@@ -34,20 +34,6 @@ class Promise(msgspec.Struct, frozen=True, gc=False):
     version: Version
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What the row is filed under (L3)."""
-        return (self.uid, self.base)
-
-    @property
-    def name_key(self) -> tuple[str, str, str]:
-        """What a retry of the same create has in common with it."""
-        return (self.resource, self.namespace, self.name)
-
-    def covering(self, twin: "Promise") -> "Promise | None":
-        """Return this promise as large as its twin, or None where their nodes differ."""
-        mine, other = self.version, twin.version
-        if (mine.placement, mine.priority) != (other.placement, other.priority):
-            return None
-        count, unit = max(mine.count, other.count), mine.unit.maximum(other.unit)
-        version = msgspec.structs.replace(mine, count=count, unit=unit)
-        return msgspec.structs.replace(self, version=version)
+    def name_key(self) -> tuple[str, str, str] | None:
+        """What retries of one create have in common; None for what nobody creates again so."""
+        return None if self.base or not self.name else (self.resource, self.namespace, self.name)

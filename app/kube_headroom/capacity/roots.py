@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from kube_headroom.capacity.held import Holding
+from kube_headroom.capacity.held import Holding, Replaced
 from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.resources.placement import Placement
@@ -15,34 +15,78 @@ class Group(msgspec.Struct):
 
     uid: str
     version: Version | None = None
-    promises: dict[tuple[str, int], Promise] = msgspec.field(default_factory=dict)
+    promises: dict[Promise, int] = msgspec.field(default_factory=dict)
+    """How often each is laid: one that is tried may be open already."""
     pods: set[str] = msgspec.field(default_factory=set)
     children: set[str] = msgspec.field(default_factory=set)
     parent: str = ""
     live: int = 0
-    size: Load = NOTHING
-    """What its live pods ask for, as they are."""
+    sizes: dict[tuple[Load, int], int] = msgspec.field(default_factory=dict)
+    """How many of its live pods have which load and priority."""
     gone_until: float = 0.0
     """Above zero once its controller's DELETE was seen: it is leaving, and until then its pods."""
 
     def versions(self) -> Iterator[Version]:
-        """Yield what it asks for: as the view shows it, then as promised."""
+        """Yield what it asks for: as the view shows it, then as promised.
+
+        Of one that is gone nothing is left but a retried create of its name under another uid.
+        """
         if self.version is not None:
             yield self.version
-        for promise in self.promises.values():
-            yield promise.version
+        for promise in self.promises:
+            if not self.gone_until or promise.uid != self.uid:
+                yield promise.version
 
     @property
     def desired(self) -> int:
         """The largest number of pods that any of its versions asks for."""
-        if self.gone_until:
-            return 0
         return max((version.count for version in self.versions()), default=0)
+
+    @property
+    def unit(self) -> Load:
+        """The largest pod that any of its versions asks for."""
+        unit = NOTHING
+        for version in self.versions():
+            unit = unit.maximum(version.unit)
+        return unit
+
+    @property
+    def leads(self) -> bool:
+        """Whether it speaks for its child workloads; if it asks for no pods, each is its own root."""
+        return self.gone_until > 0.0 or self.desired > 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known of it any more."""
         return not (self.version or self.promises or self.pods or self.children)
+
+    def count_pod(self, size: Load, priority: int, change: int) -> None:
+        """Count a live pod, or one that is live no more."""
+        self.live += change
+        count = self.sizes.get((size, priority), 0) + change
+        if count:
+            self.sizes[(size, priority)] = count
+        else:
+            del self.sizes[(size, priority)]
+
+
+def is_in_place(
+    version: Version, root: Group | None, group: Group, size: Load, priority: int
+) -> bool:
+    """Tell whether a live pod of a group is one of those that a version of its root asks for.
+
+    A child workload's pods are of its template, whatever was added to them on the way. A root's own
+    pods may be of an earlier template: they are in place if they are no smaller than the present one.
+    A pod that weighs nothing is never in the way of its like.
+    """
+    if size == NOTHING:
+        return True
+    if priority != version.priority:
+        return False
+    if group is root:
+        return not version.unit.exceeds(size)
+    own = group.version
+    return own is not None and (own.unit, own.placement) == (version.unit, version.placement)
 
 
 def missing(root: Group, below: Sequence[Group]) -> tuple[Holding, ...]:
@@ -51,42 +95,63 @@ def missing(root: Group, below: Sequence[Group]) -> tuple[Holding, ...]:
     A root asks for the largest of its versions and at least for what its child workloads ask for
     (ledger-protocol L13); `below` are the root and its child workloads.
     """
-    if root.gone_until:
-        return ()
     result: dict[tuple[Placement, int], Holding] = {}
     for version in root.versions():
-        unit, count, total = _lacking(version, root, below)
-        if total == NOTHING:
+        each = _lacking(version, root, below)
+        if each.total == NOTHING:
             continue
         nodes = (version.placement, version.priority)
-        coming = total if version is root.version else NOTHING
+        coming = each.total if version is root.version else NOTHING
         known = result.get(nodes)
-        if known is not None:
-            unit, count = unit.maximum(known.unit), max(count, known.count)
-            total, coming = total.maximum(known.total), known.coming
-        result[nodes] = Holding(*nodes, unit, count, total, coming)
+        result[nodes] = Holding(
+            *nodes,
+            unit=each.unit.maximum(known.unit) if known else each.unit,
+            count=max(each.count, known.count if known else 0),
+            total=each.total.maximum(known.total) if known else each.total,
+            coming=known.coming if known else coming,
+            replaces=each.replaces or (known.replaces if known else ()),
+        )
     return tuple(result.values())
 
 
-def _lacking(version: Version, root: Group, below: Sequence[Group]) -> tuple[Load, int, Load]:
-    """Return the size and number of the pods to come, and all that they need.
+def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
+    """Return what is to come if the root is as this version asks for it.
 
-    While pods of another template live, the largest of their templates counts: a rollback stays
-    possible, and a shrink frees its difference when it is done.
+    The largest of: so many pods as the root has too few, at the largest of the templates that still
+    have pods (a rollback stays possible, and a shrink frees its difference when it is done); this
+    version's pods that are not in place, less those whose place they take; and what its child
+    workloads lack, each at its own size.
     """
-    unit, live, wanted, current, old = version.unit, 0, version.count, 0, NOTHING
-    children = 0
+    unit, live, desired = version.unit, 0, 0
+    in_place, children, freed = 0, NOTHING, NOTHING
+    elsewhere: dict[tuple[Placement, int], Load] = {}
     for group in below:
         live += group.live
         if group is not root:
-            children += group.desired
+            desired += group.desired
+            children = children.plus(group.unit.times(group.desired - group.live))
         if group.live:
-            for other in group.versions():
-                unit = unit.maximum(other.unit)
-        if group.version is not None and group.version.unit == version.unit:
-            current += group.live
-        else:
-            old = old.plus(group.size)
-    count = max(0, max(wanted, children) - live)
-    outgrown = version.unit.times(max(0, wanted - current)).minus(old)
-    return unit, count, unit.times(count).maximum(outgrown).clamped()
+            unit = unit.maximum(group.unit)
+        placement = group.version.placement if group.version else version.placement
+        for (size, priority), count in group.sizes.items():
+            if is_in_place(version, root, group, size, priority):
+                in_place += count
+            elif (placement, priority) == (version.placement, version.priority):
+                freed = freed.plus(size.times(count))
+            else:
+                nodes = (placement, priority)
+                elsewhere[nodes] = elsewhere.get(nodes, NOTHING).plus(size.times(count))
+    count = max(0, max(version.count, desired) - live)
+    renewed = version.unit.times(max(0, version.count - in_place)).minus(freed)
+    total = unit.times(count).maximum(renewed).maximum(children).clamped()
+    return Holding(
+        placement=version.placement,
+        priority=version.priority,
+        unit=unit,
+        count=count,
+        total=total,
+        coming=NOTHING,
+        replaces=tuple(Replaced(*nodes, load) for nodes, load in elsewhere.items())
+        if total != unit.times(count)
+        else (),
+    )

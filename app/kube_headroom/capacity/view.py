@@ -124,6 +124,7 @@ class View:
         shown = self._shown.pop(resource, set())
         for identity in self._known[resource] - shown:
             self._forget(resource, identity)
+            self.ledger.saw(identity, version_number(resource_version))
         self.progress(resource, resource_version, now)
 
     def progress(self, resource: str, resource_version: str, now: float) -> None:

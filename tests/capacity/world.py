@@ -1,0 +1,151 @@
+"""A world: what a view has been shown, kept raw beside it, so that others can recompute it.
+
+Nothing is derived here but what no object says: when a deletion, a termination or an unschedulable
+condition was first seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kube_headroom.capacity.promise import Promise
+from kube_headroom.capacity.rows import controller_of, is_known, resource_version_of
+from kube_headroom.capacity.view import View
+from kube_headroom.policy.model import Headroom
+from kube_headroom.resources.objects import KubeObject
+from kube_headroom.resources.workload import workload_of
+from tests.capacity.manifests import PLURALS, manifest
+
+
+class World:
+    """A view, the objects it shows, and the clock."""
+
+    def __init__(self, *, promise_seconds: float = 75.0) -> None:
+        self.view = View(promise_seconds=promise_seconds)
+        self.book, self.ledger = self.view.book, self.view.ledger
+        self.now = 1000.0
+        self.shown: dict[str, dict[str, KubeObject]] = {}
+        self.deleted: dict[str, float] = {}
+        """When the view saw the end of a workload of which something is left."""
+        self.leaving: dict[str, float] = {}
+        self.unschedulable: dict[str, float] = {}
+        self._version = 0
+        self.view.tick(self.now)
+
+    def next_version(self) -> int:
+        """Return the next resourceVersion."""
+        self._version += 1
+        return self._version
+
+    def put(self, short_kind: str, short: dict[str, Any]) -> None:
+        """Show an object in its short form, newly created or changed."""
+        self.show(decoded(short_kind, short, self.next_version()))
+
+    def show(self, obj: KubeObject) -> None:
+        """Show an object as it is."""
+        resource, uid = PLURALS[obj.kind], str(obj.metadata.uid)
+        self.shown.setdefault(resource, {})[uid] = obj
+        if resource == "pods":
+            self._note_pod(uid, obj)
+        self.view.put(resource, obj)
+        self._forget_the_lonely()
+
+    def delete(self, text: str) -> None:
+        """Show that the object with this uid is gone."""
+        resource = next(name for name, by_uid in self.shown.items() if text in by_uid)
+        obj = self.shown[resource].pop(text)
+        obj.metadata.resource_version = str(self.next_version())
+        self._note_gone(resource, text)
+        self.view.remove(resource, obj)
+        self._forget_the_lonely()
+
+    def relist(self, resource: str, objects: list[KubeObject]) -> None:
+        """Show all objects of a resource at once: what is missing is gone."""
+        self.view.begin_list(resource)
+        gone = set(self.shown.get(resource, {})) - {obj.metadata.uid for obj in objects}
+        for obj in objects:
+            self.show(obj)
+        for uid in gone:
+            del self.shown[resource][uid]
+            self._note_gone(resource, uid)
+        self.view.end_list(resource, str(self.next_version()), self.now)
+        self._forget_the_lonely()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.view.tick(self.now)
+
+    def promise(self, obj: KubeObject) -> Promise:
+        """Return the promise that a request with this object would be."""
+        workload = workload_of(obj)
+        assert workload is not None
+        pod = self.view.completion.effective_template(workload.template, workload.namespace)
+        owner = controller_of(obj.metadata)
+        uid = owner.uid if owner is not None and is_known(owner) else ""
+        if obj.kind == "Pod":
+            uid = ""
+        known = self.shown.get(PLURALS[obj.kind], {}).get(str(obj.metadata.uid))
+        return Promise(
+            resource=PLURALS[obj.kind],
+            uid=str(obj.metadata.uid),
+            base=resource_version_of(known.metadata) if known is not None else 0,
+            namespace=obj.metadata.namespace or "",
+            name="" if obj.metadata.generate_name else obj.metadata.name or "",
+            version=self.view.completion.version(workload, pod, uid),
+        )
+
+    def allow(self, obj: KubeObject) -> Promise:
+        """Promise a request without asking whether there is room."""
+        promise = self.promise(obj)
+        self.ledger.add(promise, self.now)
+        return promise
+
+    def expire(self) -> None:
+        """Do what upkeep does: prove old promises failed, and drop them."""
+        for resource in sorted(self.ledger.due(self.now)):
+            self.ledger.prove(resource, self._version, self.now)
+            self.ledger.expire(resource, self._version)
+        self._forget_the_lonely()
+
+    def _note_pod(self, uid: str, obj: KubeObject) -> None:
+        if obj.metadata.deletion_timestamp is None:
+            self.leaving.pop(uid, None)
+        else:
+            self.leaving.setdefault(uid, self.now)
+        conditions = (obj.status.conditions if obj.status else None) or ()
+        gated = obj.spec is not None and bool(obj.spec.scheduling_gates)
+        if not gated and any(each.reason == "Unschedulable" for each in conditions):
+            self.unschedulable.setdefault(uid, self.now)
+        else:
+            self.unschedulable.pop(uid, None)
+
+    def _note_gone(self, resource: str, uid: str) -> None:
+        self.leaving.pop(uid, None)
+        self.unschedulable.pop(uid, None)
+        if resource not in {"pods", "nodes"}:
+            self.deleted[uid] = self.now
+
+    def _forget_the_lonely(self) -> None:
+        """A deleted workload is remembered for as long as something of it is shown or promised."""
+        everything = [obj for by_uid in self.shown.values() for obj in by_uid.values()]
+        owners = {owner.uid for obj in everything if (owner := controller_of(obj.metadata))}
+        promised = {promise.uid for promise in self.ledger}
+        promised |= {promise.version.owner for promise in self.ledger}
+        for uid in set(self.deleted) - owners - promised:
+            del self.deleted[uid]
+
+
+def decoded(short_kind: str, short: dict[str, Any], version: int = 0) -> KubeObject:
+    """Return the object of a short form."""
+    body = manifest(short_kind, short)
+    if version:
+        body["metadata"]["resourceVersion"] = str(version)
+    return msgspec.convert(body, KubeObject)
+
+
+def headroom(**sections: Any) -> Headroom:
+    """Return a headroom policy: memory requests, pod slots and fit are enforced by default."""
+    return Headroom.model_validate(sections)
