@@ -150,14 +150,17 @@ def _sum(shortfall: Shortfall) -> str:
 
 
 def _asked(shortfall: Shortfall) -> str:
-    """Return what is asked for: `3 pods x 2Gi = 6Gi`; a size that is rounded is said to be so."""
+    """Return what is asked for: `3 pods x 2Gi = 6Gi`, an equation only where it is exact."""
+    resource, pods = shortfall.resource, shortfall.pods
     need = _size(shortfall, shortfall.need)
-    if not shortfall.pods or shortfall.resource == "pods":
+    if not pods or resource == "pods":
         return f"{need} more"
-    if shortfall.pods == 1:
+    if pods == 1:
         return f"1 pod of {need}"
-    about = "" if _is_exact(shortfall.resource, shortfall.unit) else "about "
-    return f"{_pods(shortfall.pods)} x {about}{_size(shortfall, shortfall.unit)} = {need}"
+    unit = _size(shortfall, shortfall.unit)
+    if _is_exact(resource, shortfall.unit) and _is_exact(resource, shortfall.need):
+        return f"{pods} pods x {unit} = {need}"
+    return f"{pods} pods of about {unit} each, {need} in all"
 
 
 def _is_exact(resource: str, amount: int) -> bool:
