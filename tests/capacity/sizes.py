@@ -15,8 +15,8 @@ def sizes(view: View) -> dict[str, int]:
     kept |= {f"completion.{name}": value for name, value in vars(view.completion).items()}
     kept |= {f"view.{name}": value for name, value in vars(view).items()}
     kept |= {f"view.known.{name}": value for name, value in kept.pop("view._known").items()}
-    for fixed in ("view.resource_versions", "view._last_progress"):
-        del kept[fixed]
+    for fixed in ("view.resource_versions", "view.event_versions", "view._last_progress"):
+        kept.pop(fixed, None)
     for cache in ("_eligible", "_lenses", "_can_hold", "_indexed", "_vacant"):
         kept.pop(f"nodes.{cache}", None)
     return {

@@ -31,6 +31,8 @@ class World:
         """When the view saw the end of a workload of which something is left."""
         self.leaving: dict[str, float] = {}
         self.unschedulable: dict[str, float] = {}
+        self.homes: dict[tuple[str, str, str], str] = {}
+        """By name, the uid of the first of the creates that are tried again while open."""
         self._version = 0
         self.view.tick(self.now)
 
@@ -101,6 +103,8 @@ class World:
         """Promise a request without asking whether there is room."""
         promise = self.promise(obj)
         self.ledger.add(promise, self.now)
+        if promise.name_key is not None:
+            self.homes.setdefault(promise.name_key, promise.uid)
         return promise
 
     def expire(self) -> None:
@@ -130,12 +134,28 @@ class World:
 
     def _forget_the_lonely(self) -> None:
         """A deleted workload is remembered for as long as something of it is shown or promised."""
+        names = {promise.name_key for promise in self.ledger}
+        self.homes = {key: uid for key, uid in self.homes.items() if key in names}
         everything = [obj for by_uid in self.shown.values() for obj in by_uid.values()]
-        owners = {owner.uid for obj in everything if (owner := controller_of(obj.metadata))}
-        promised = {promise.uid for promise in self.ledger}
+        owners = {
+            owner.uid
+            for obj in everything
+            if (owner := controller_of(obj.metadata)) and not is_finished(obj)
+        }
+        promised = {self.home(promise) for promise in self.ledger}
         promised |= {promise.version.owner for promise in self.ledger}
         for uid in set(self.deleted) - owners - promised:
             del self.deleted[uid]
+
+    def home(self, promise: Promise) -> str:
+        """Return the uid of the create that a promise retries, or its own."""
+        key = promise.name_key
+        return self.homes.get(key, promise.uid) if key is not None else promise.uid
+
+
+def is_finished(obj: KubeObject) -> bool:
+    """Tell whether an object is a pod that has run to its end."""
+    return obj.kind == "Pod" and obj.status is not None and obj.status.phase in {"Succeeded", "Failed"}
 
 
 def decoded(short_kind: str, short: dict[str, Any], version: int = 0) -> KubeObject:

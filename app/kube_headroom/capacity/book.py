@@ -259,7 +259,8 @@ class Book:
         self._recount(group.pods, now)
         for uid in tuple(group.children):
             child = self.groups[uid]
-            self._set_gone_until(child, until, now)
+            if child.version is not None:
+                self._set_gone_until(child, until, now)
         self._refresh_root(group.uid)
 
     def _drop_if_empty(self, uid: str) -> None:

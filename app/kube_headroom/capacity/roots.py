@@ -39,7 +39,9 @@ class Group(msgspec.Struct):
 
     @property
     def desired(self) -> int:
-        """The largest number of pods that any of its versions asks for."""
+        """The largest number of pods that any of its versions asks for; none once it is gone."""
+        if self.gone_until:
+            return 0
         return max((version.count for version in self.versions()), default=0)
 
     @property
@@ -93,8 +95,10 @@ def missing(root: Group, below: Sequence[Group]) -> tuple[Holding, ...]:
     """Return what a root holds for pods that do not live yet, one Holding for each set of nodes.
 
     A root asks for the largest of its versions and at least for what its child workloads ask for
-    (ledger-protocol L13); `below` are the root and its child workloads.
+    (ledger-protocol L13); `below` are the root and its child workloads. Of a root that is gone
+    nothing counts as there already.
     """
+    below = () if root.gone_until else below
     result: dict[tuple[Placement, int], Holding] = {}
     for version in root.versions():
         each = _lacking(version, root, below)
