@@ -27,7 +27,7 @@ class Ledger:
 
     def __init__(self, book: Book, *, promise_seconds: float) -> None:
         self._book = book
-        self._promise_seconds = promise_seconds
+        self.promise_seconds = promise_seconds
         self._rows: dict[Promise, _Row] = {}
         self._of_uid: dict[str, list[Promise]] = {}
 
@@ -61,20 +61,20 @@ class Ledger:
         """
         for promise in tuple(self._of_uid.get(uid, ())):
             if resource_version > promise.base:
-                self._drop(promise)
+                self.drop(promise)
 
     def due(self, now: float) -> set[str]:
         """Return the resources with old promises, whose current rv would prove that they failed."""
         return {
             promise.resource
             for promise, row in self._rows.items()
-            if row.proof is None and now - row.since >= self._promise_seconds
+            if row.proof is None and now - row.since >= self.promise_seconds
         }
 
     def prove(self, resource: str, resource_version: int, now: float) -> None:
         """Note a rv of a resource, read at this time from the API server itself."""
         for promise, row in self._rows.items():
-            old = now - row.since >= self._promise_seconds
+            old = now - row.since >= self.promise_seconds
             if row.proof is None and old and promise.resource == resource:
                 row.proof = resource_version
 
@@ -88,10 +88,11 @@ class Ledger:
             and resource_version >= row.proof
         ]
         for promise in passed:
-            self._drop(promise)
+            self.drop(promise)
         return len(passed)
 
-    def _drop(self, promise: Promise) -> None:
+    def drop(self, promise: Promise) -> None:
+        """Close a promise: settled, expired, or never written."""
         del self._rows[promise]
         others = self._of_uid[promise.uid]
         others.remove(promise)

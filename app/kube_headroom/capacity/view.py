@@ -5,12 +5,13 @@ or reads a clock. A resource is named by its plural. Objects are not kept: rows 
 templates of workloads, since a LimitRange or PriorityClass may change what those come to.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from kube_headroom.capacity.book import NEVER, Book
 from kube_headroom.capacity.completion import Completion
 from kube_headroom.capacity.ledger import Ledger
+from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.rows import (
     known_owner,
     node_facts,
@@ -46,10 +47,12 @@ class View:
         self.pending_hold_seconds = 600.0
         self.resource_versions: dict[str, int] = dict.fromkeys(resources, 0)
         """By resource, that of the last event, bookmark or completed list."""
+        self.event_versions: dict[str, int] = dict.fromkeys(resources, 0)
+        """By resource, that of the last object itself: what others can be sure to reach (L6)."""
         self._stale_seconds = stale_seconds
         self._last_progress: dict[str, float] = dict.fromkeys(resources, -NEVER)
         self._now = 0.0
-        self._known: dict[str, set[str]] = {resource: set() for resource in resources}
+        self._known: dict[str, dict[str, int]] = {resource: {} for resource in resources}
         self._shown: dict[str, set[str]] = {}
         self._workloads: dict[str, tuple[Workload, str]] = {}
 
@@ -92,7 +95,8 @@ class View:
     def put(self, resource: str, obj: KubeObject) -> None:
         """Take over an object as it is."""
         identity = _identity(resource, obj)
-        self._known[resource].add(identity)
+        version = self._note_version(resource, obj)
+        self._known[resource][identity] = version
         if resource in self._shown:
             self._shown[resource].add(identity)
         if resource == "pods":
@@ -111,18 +115,18 @@ class View:
                 self._file(identity, workload, known_owner(obj.metadata)[0])
         else:
             self.completion.put(resource, obj)
-        self.ledger.saw(identity, resource_version_of(obj.metadata))
+        self.ledger.saw(identity, version)
 
     def remove(self, resource: str, obj: KubeObject) -> None:
         """Forget an object that was deleted."""
         identity = _identity(resource, obj)
         self._forget(resource, identity)
-        self.ledger.saw(identity, resource_version_of(obj.metadata))
+        self.ledger.saw(identity, self._note_version(resource, obj))
 
     def end_list(self, resource: str, resource_version: str, now: float) -> None:
         """Complete a list."""
         shown = self._shown.pop(resource, set())
-        for identity in self._known[resource] - shown:
+        for identity in self._known[resource].keys() - shown:
             self._forget(resource, identity)
             self.ledger.saw(identity, version_number(resource_version))
         self.progress(resource, resource_version, now)
@@ -134,8 +138,28 @@ class View:
         seen = version_number(resource_version)
         self.resource_versions[resource] = max(self.resource_versions[resource], seen)
 
+    # What the ledger asks.
+
+    def shows(self, promise: Promise) -> bool:
+        """Tell whether what a promise announced is in the view, or is in the past of it (L5)."""
+        shown = self._known[promise.resource].get(promise.uid)
+        if shown is not None:
+            return not promise.base or shown > promise.base
+        return 0 < promise.base <= self.resource_versions[promise.resource]
+
+    def behind(self, watermarks: Mapping[str, int]) -> tuple[str, ...]:
+        """Return the resources in which this view is not as far as these resourceVersions."""
+        seen = self.resource_versions
+        return tuple(name for name, least in watermarks.items() if seen.get(name, least) < least)
+
+    def _note_version(self, resource: str, obj: KubeObject) -> int:
+        version = resource_version_of(obj.metadata)
+        if version > self.event_versions[resource]:
+            self.event_versions[resource] = version
+        return version
+
     def _forget(self, resource: str, identity: str) -> None:
-        self._known[resource].discard(identity)
+        self._known[resource].pop(identity, None)
         if resource == "pods":
             self.book.remove_pod(identity)
         elif resource == "nodes":
