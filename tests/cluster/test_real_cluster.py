@@ -16,6 +16,7 @@ from kube_headroom.cluster.reflector import ReflectorSettings
 from kube_headroom.cluster.resource_paths import RESOURCES, ResourcePath
 from kube_headroom.cluster.snapshot import load_snapshot
 from tests.cluster.recording import until
+from tests.controlplane.waiting import wait_until
 
 pytestmark = pytest.mark.controlplane
 
@@ -126,7 +127,13 @@ async def test_a_restarted_api_server_is_followed_again_within_10_seconds(
     await until(lambda: len(feed.faults()) == len(RESOURCES) + 1, "all watches broken", 30)
     await in_thread(control_plane.start_apiserver)
     ready = time.monotonic()
-    await in_thread(control_plane.apply, config_map(namespace, "after"))
+    await in_thread(
+        wait_until,
+        lambda: control_plane.apply(config_map(namespace, "after"), check=False).returncode == 0,
+        10,
+        "the first write after the restart",
+        poll_seconds=0.2,
+    )
     await until(lambda: "after" in view.names("configmaps", namespace), "the event", 15)
     await until(lambda: not feed.faults(), "all types", 15)
     took = time.monotonic() - ready

@@ -56,11 +56,7 @@ class Client:
         self._request = aiohttp.ClientTimeout(
             total=timeouts.request_seconds, sock_connect=timeouts.connect_seconds
         )
-        self._watch = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=timeouts.connect_seconds,
-            sock_read=timeouts.watch_silence_seconds,
-        )
+        self._timeouts = timeouts
 
     @classmethod
     async def connect(
@@ -126,7 +122,12 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
         }
-        response = await self._send("GET", path, query, timeout=self._watch)
+        # A server that does not end a watch when it should is as gone as a silent one.
+        silence_seconds = min(self._timeouts.watch_silence_seconds, timeout_seconds + 5)
+        patience = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._timeouts.connect_seconds, sock_read=silence_seconds
+        )
+        response = await self._send("GET", path, query, timeout=patience)
         try:
             if response.status >= 400:
                 raise await _failed(f"watch {path}", response)
