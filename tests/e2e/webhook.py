@@ -9,12 +9,14 @@ the process differs: a URL on loopback in place of the Service. It publishes its
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +41,10 @@ ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(SOU
 
 
 class WebhookProcess:
-    """One installed webhook; `only_namespaces` keeps it from judging any other namespace."""
+    """One installed webhook; `only_namespaces` keeps it from judging any other namespace.
+
+    `withheld` resources it may not see, so that it never becomes ready.
+    """
 
     def __init__(
         self,
@@ -48,16 +53,17 @@ class WebhookProcess:
         policy: Values | None = None,
         only_namespaces: Sequence[str] = (),
         arguments: Sequence[str] = (),
-        rights: bool = True,
+        withheld: Sequence[str] = (),
     ) -> None:
         self.cluster = cluster
         self.release = f"kube-headroom-{secrets.token_hex(3)}"
         self.namespace = cluster.namespace("guard")
         self.port, self.metrics_port = free_port(), free_port()
-        self._policy, self._only, self._rights = policy, tuple(only_namespaces), rights
-        self._arguments = tuple(arguments)
+        self._policy, self._only = policy, tuple(only_namespaces)
+        self._arguments, self._withheld = tuple(arguments), frozenset(withheld)
         self._launcher = Launcher((), {**ENVIRONMENT, "HOME": str(cluster.folder)})
         self._program: Program | None = None
+        self._trust: ssl.SSLContext | None = None
 
     # The installation
 
@@ -65,7 +71,8 @@ class WebhookProcess:
         try:
             self.install()
             self.start()
-            self.wait_ready()
+            if not self._withheld:
+                self.wait_ready()
             self.wait_acting()
         except BaseException:
             self.close()
@@ -88,10 +95,7 @@ class WebhookProcess:
     def install(self) -> None:
         """Put everything in place but the process."""
         rendered = objects(namespace=self.namespace, release=self.release)
-        if self._rights:
-            self.cluster.apply(rights_of(rendered))
-        else:  # an account that may do nothing
-            self.cluster.apply([one for one in rendered if one["kind"] == "ServiceAccount"])
+        self.cluster.apply(rights_of(rendered, self._withheld))
         self.cluster.apply(self.policy_manifest(self._policy))
         self.register()
 
@@ -141,7 +145,8 @@ class WebhookProcess:
         return f"{self.release}.log"
 
     def start(self) -> None:
-        """Start the process, again on its port."""
+        """Start the process, again on its port, with a certificate of its own."""
+        self._trust = None
         self.program.start()
 
     def stop(self) -> None:
@@ -193,7 +198,15 @@ class WebhookProcess:
             *self._arguments,
         )
 
-    # Its side port
+    # Its ports
+
+    def https(self, timeout: float = 30) -> HTTPSConnection:
+        """Return a connection of somebody who trusts what it published, as the API server does."""
+        if self._trust is None:  # asked once: later the API server may be down
+            stored = self.cluster.get("validatingwebhookconfiguration", self.release)
+            bundle = base64.b64decode(stored["webhooks"][0]["clientConfig"]["caBundle"])
+            self._trust = ssl.create_default_context(cadata=bundle.decode())
+        return HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self._trust)
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its side port; status 0 when nobody listens there."""
@@ -238,8 +251,8 @@ class WebhookProcess:
 
         def nothing() -> bool:
             figures = self.metrics()
-            held = (figures.committed(), figures.committed("pods"), figures.promises)
-            assert held == (0, 0, 0), f"held, pods, promises: {held}"
+            held = (figures.committed(), figures.committed("pods"))
+            assert held == (0, 0), f"bytes and pods held: {held}"
             return True
 
         wait_until(nothing, 90, "the book to be empty")
