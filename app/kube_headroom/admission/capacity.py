@@ -1,7 +1,7 @@
 """Capacity: whether there is room for what a request declares more, and the promise of it."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,6 +18,10 @@ from kube_headroom.policy.scope import Scope
 Charge = Literal["", "promised", "recorded", "unpromised"]
 
 
+UNBOUND_SECONDS: Final = 1.25
+"""Of which a shared ledger uses 40 %: what cannot be refused is not delayed beyond 500 ms."""
+
+
 class Terms(msgspec.Struct, frozen=True):
     """On which terms a request is judged for capacity."""
 
@@ -28,6 +32,8 @@ class Terms(msgspec.Struct, frozen=True):
     promise: bool
     """Whether it is to be promised: not in a dry run, nor when it is refused anyway."""
     refused: bool
+    timeout_seconds: float
+    """The caller's patience."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -62,16 +68,31 @@ class CapacityJudge:
                 terms.scope.cap(each.action) == "enforce" for each in found
             )
 
-        if terms.promise:
-            found = await self._promiser.promise(subject.promise, find, refuses)
-            charge: Charge = "" if refuses(found) else "promised"
-        else:
-            found, charge = find(), ""
+        if not terms.promise:
+            return Outcome(_findings(find(), subject, terms))
+        try:
+            found = await self._promiser.promise(
+                subject.promise, find, refuses, timeout_seconds=self._patience(terms)
+            )
+        except ClusterUnavailable as error:
+            outcome = self.unjudged(terms, str(error))
+            return Outcome(_findings(find(), subject, terms), outcome.charge)
+        charge: Charge = "" if refuses(found) else "promised"
         return Outcome(_findings(found, subject, terms), charge)
+
+    def _patience(self, terms: Terms) -> float:
+        """Return how long to wait for the promise: what is allowed in any case waits little."""
+        binding = terms.binding and terms.scope.mode == "enforce"
+        return terms.timeout_seconds if binding else min(terms.timeout_seconds, UNBOUND_SECONDS)
 
     async def record(self, subject: Subject) -> Outcome:
         """Promise without judging: what a controller carries out is known, never refused."""
-        await self._promiser.promise(subject.promise, tuple, lambda _: False)
+        try:
+            await self._promiser.promise(
+                subject.promise, tuple, lambda _: False, timeout_seconds=UNBOUND_SECONDS
+            )
+        except ClusterUnavailable:
+            return Outcome(charge="unpromised")
         return Outcome(charge="recorded")
 
     def unjudged(self, terms: Terms, why: str) -> Outcome:

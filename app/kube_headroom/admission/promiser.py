@@ -19,11 +19,12 @@ class Promiser(Protocol):
     """Judges and promises as one step that nothing comes between."""
 
     async def promise(
-        self, promise: Promise, judge: Judge, refuses: Refuses
+        self, promise: Promise, judge: Judge, refuses: Refuses, *, timeout_seconds: float
     ) -> tuple[Shortfall, ...]:
         """Return what `judge` finds; unless `refuses` says no to it, the promise is made.
 
-        Raises ClusterUnavailable when the ledger cannot be written in time.
+        timeout_seconds is the caller's patience, of which only a part is used. Raises
+        ClusterUnavailable when the ledger cannot be written in time.
         """
         ...
 
@@ -36,7 +37,12 @@ class LocalPromiser:
         self._clock = clock
 
     async def promise(
-        self, promise: Promise, judge: Judge, refuses: Refuses
+        self,
+        promise: Promise,
+        judge: Judge,
+        refuses: Refuses,
+        *,
+        timeout_seconds: float,  # noqa: ARG002 - nothing here waits
     ) -> tuple[Shortfall, ...]:
         """Judge and promise without giving way to another request."""
         if self._ledger.promised(promise):

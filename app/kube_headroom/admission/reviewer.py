@@ -7,6 +7,7 @@ judged on a view that is current, or not answered at all (ClusterUnavailable).
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -34,6 +35,8 @@ from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.policy.load import policy_hash
 from kube_headroom.policy.model import Policy
 from kube_headroom.policy.scope import Scope, Scopes
+
+DEFAULT_TIMEOUT_SECONDS: Final = 10.0  # what kube-apiserver waits if nothing else is said
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -84,18 +87,22 @@ class Reviewer:
         """The hash of the policy in force, empty before the first."""
         return self._in_force.hash if self._in_force else ""
 
-    async def review(self, body: bytes, *, timeout_seconds: float = 10.0) -> bytes:  # noqa: ARG002
-        """Return the answer to a review. Nothing waits yet: the ledger is in this process.
+    async def review(
+        self, body: bytes, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> bytes:
+        """Return the answer to a review, for a caller who waits this long.
 
         Raises MalformedReview for what is none, ClusterUnavailable when nobody can know.
         """
         started = self._clock()
-        decision = await self.decide(read_review(body))
+        decision = await self.decide(read_review(body), timeout_seconds=timeout_seconds)
         decision = msgspec.structs.replace(decision, seconds=self._clock() - started)
         self._recorder.decided(decision)
         return write_answer(decision)
 
-    async def decide(self, request: Request) -> Decision:
+    async def decide(
+        self, request: Request, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> Decision:
         """Return the decision on a request. Raises ClusterUnavailable."""
         if is_policy(request, self._identity):
             return self._decision(request, None, policy_findings(request))
@@ -115,7 +122,11 @@ class Reviewer:
         findings = () if is_child(request) else self._required(request, subject, scope)
         outcome = Outcome()
         if subject.declares_more:
-            outcome = await self._room(request, subject, scope, findings)
+            if is_child(request) and subject.promise.resource == "replicasets":
+                outcome = Outcome() if request.dry_run else await self._capacity.record(subject)
+            else:
+                terms = self._terms(request, scope, findings, timeout_seconds)
+                outcome = await self._capacity.judge(subject, terms)
         return self._decision(request, scope, findings + outcome.findings, outcome)
 
     def _scope(self, request: Request, in_force: InForce) -> Scope:
@@ -149,14 +160,13 @@ class Reviewer:
         if may_loosen and not self._view.listed("namespaces"):
             raise ClusterUnavailable("the namespace's labels are not in the view yet")
 
-    async def _room(
-        self, request: Request, subject: Subject, scope: Scope, findings: tuple[Finding, ...]
-    ) -> Outcome:
-        if request.resource.resource == "replicasets" and is_child(request):
-            return Outcome() if request.dry_run else await self._capacity.record(subject)
-        return await self._capacity.judge(subject, self._terms(request, scope, findings))
-
-    def _terms(self, request: Request, scope: Scope, findings: tuple[Finding, ...]) -> Terms:
+    def _terms(
+        self,
+        request: Request,
+        scope: Scope,
+        findings: tuple[Finding, ...],
+        timeout_seconds: float,
+    ) -> Terms:
         assert self._in_force is not None
         calls = self._in_force.policy.headroom.autoscalers.calls
         lenient = is_autoscaler(request) and calls == "warn"
@@ -167,6 +177,7 @@ class Reviewer:
             binding=scope.exemption is None and not lenient,
             promise=not request.dry_run and not refused,
             refused=refused,
+            timeout_seconds=timeout_seconds,
         )
 
     def _unknown_parent(self, request: Request, scope: Scope) -> Decision:
@@ -175,8 +186,9 @@ class Reviewer:
         replicas = [(each.spec.replicas or 0) if each and each.spec else 0 for each in (old, new)]
         if replicas[1] <= replicas[0]:
             return self._decision(request, scope)
+        terms = self._terms(request, scope, (), timeout_seconds=0.0)
         outcome = self._capacity.unjudged(
-            self._terms(request, scope, ()), "the workload of this Scale is not in the view yet"
+            terms, "the workload of this Scale is not in the view yet"
         )
         return self._decision(request, scope, (), outcome)
 

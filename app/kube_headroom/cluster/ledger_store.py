@@ -6,8 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from kube_headroom.admission.committer import LedgerConflictError, Stored
-from kube_headroom.capacity.ledger_document import Document, decode, encode
+from kube_headroom.capacity.ledger_document import (
+    Document,
+    LedgerConflictError,
+    Stored,
+    decode,
+    encode,
+)
 from kube_headroom.capacity.rows import version_number
 from kube_headroom.cluster.api_error import ApiError
 from kube_headroom.cluster.client import Client
