@@ -4,10 +4,11 @@ A validating webhook sees a template bare: no LimitRange, no RuntimeClass overhe
 apart from the view because all of it can change under workloads that do not change themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kube_headroom.capacity.load import Load
 from kube_headroom.capacity.promise import Version
+from kube_headroom.resources.created import created_spec
 from kube_headroom.resources.defaults import LimitRangeDefaults, limit_range_defaults
 from kube_headroom.resources.objects import KubeObject, PodSpec, Quantities
 from kube_headroom.resources.placement import placement_of
@@ -61,11 +62,21 @@ class Completion:
 
     def effective_template(self, template: PodSpec, namespace: str) -> EffectivePod:
         """Return a template as the API server will complete its pods."""
-        defaults = self._limit_ranges.get(namespace)
         return effective_pod(
             template,
-            limit_ranges=[defaults[name] for name in sorted(defaults)] if defaults else (),
+            limit_ranges=self._defaults(namespace),
             overhead=self._overheads.get(template.runtime_class_name or ""),
+        )
+
+    def created_spec(self, spec: PodSpec, namespace: str) -> PodSpec:
+        """Return a pod's spec as the API server completes it when the pod is created."""
+        priority, preempts = self.priority(spec)
+        return created_spec(
+            spec,
+            limit_ranges=self._defaults(namespace),
+            overhead=self._overheads.get(spec.runtime_class_name or ""),
+            priority=priority,
+            preempts=preempts,
         )
 
     def priority(self, spec: PodSpec) -> tuple[int, bool]:
@@ -90,6 +101,10 @@ class Completion:
             owner=owner,
             preempts=preempts,
         )
+
+    def _defaults(self, namespace: str) -> Sequence[LimitRangeDefaults]:
+        defaults = self._limit_ranges.get(namespace)
+        return [defaults[name] for name in sorted(defaults)] if defaults else ()
 
     def _put_limit_range(
         self, namespace: str, name: str, defaults: LimitRangeDefaults | None

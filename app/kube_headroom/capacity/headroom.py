@@ -100,7 +100,7 @@ def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, .
     if promise.version.priority < rules.ignore_priority_below:
         return ()
     book.nodes.set_maximums(rules.maximums)
-    judge = _Judge(book, promise, rules)
+    judge = Judge(book, promise, rules)
     if not judge.asks():
         return ()
     if not book.nodes.can_hold(promise.version.placement, promise.version.unit):
@@ -123,7 +123,7 @@ def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, .
     )
 
 
-class _Judge:
+class Judge:
     """One request before one book."""
 
     def __init__(self, book: Book, promise: Promise, rules: Rules) -> None:
@@ -180,6 +180,12 @@ class _Judge:
             nodes=self._eligible.bit_count(),
             pods=wanted,
         )
+
+    def most_that_fit(self) -> int:
+        """Return how many pods of this size, in all, fit whole into the single nodes."""
+        current, leaving = self._book.replaced_by(self._promise, self._threshold)
+        slots = sum(row.allocatable.pods for row in self._book.nodes.members(self._eligible))
+        return current + max(0, self._fitting(leaving, slots) - self._others())
 
     def too_large(self) -> tuple[Shortfall, ...]:
         """Return the shortfall of a pod that no eligible node could take, were it empty.

@@ -24,6 +24,7 @@ EXIT_INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
     "inspect": ("kube_headroom.cli.inspect:inspect", "Show what manifests ask for."),
+    "simulate": ("kube_headroom.cli.simulate:simulate", "Show what manifests would meet."),
     "policy": ("kube_headroom.cli.policy:policy", "Check and show policies."),
     "demo": ("kube_headroom.cli.demo:demo", "Try the webhook without a cluster."),
     "serve": ("kube_headroom.cli.serve:serve", "Run the webhook."),

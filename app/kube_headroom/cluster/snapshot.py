@@ -53,12 +53,18 @@ def load_snapshot(path: str | Path) -> list[KubeObject]:
     return _carefully(text, str(path)) if objects is None else objects
 
 
-def fill_view(view: View, objects: Iterable[KubeObject], *, now: float = 0.0) -> None:
-    """Pour objects into a view, as if each type had been listed; absent types are empty."""
-    sorted_out: dict[str, list[KubeObject]] = {plural: [] for plural in RESOURCES}
+def fill_view(
+    view: View,
+    objects: Iterable[KubeObject],
+    *,
+    now: float = 0.0,
+    resources: Iterable[str] = tuple(RESOURCES),
+) -> None:
+    """Pour objects into a view of these types, as if each had been listed; absent ones are empty."""
+    sorted_out: dict[str, list[KubeObject]] = {plural: [] for plural in resources}
     for obj in objects:
         plural = plural_of(obj.api_version, obj.kind)
-        if plural is not None:
+        if plural in sorted_out:
             sorted_out[plural].append(obj)
     for plural, found in sorted_out.items():
         view.begin_list(plural)
