@@ -6,7 +6,6 @@ Nobody is answered before the write is acknowledged; a lost race is judged again
 """
 
 import asyncio
-import contextlib
 import random
 import uuid
 from collections.abc import Callable
@@ -48,7 +47,6 @@ class _Waiter(msgspec.Struct, gc=True):
     promise: Promise
     judge: Judge
     refuses: Refuses
-    deadline: float
     result: "asyncio.Future[tuple[Shortfall, ...]]"
 
 
@@ -64,17 +62,22 @@ class Committer:
         self._pace = pace or Pace()
         self._queue: list[_Waiter] = []
         self._wake = asyncio.Event()
+        self._wake.set()  # read the ledger at once
         self._stored: Stored | None = None
         self._heard: Stored | None = None
+        self._settled: set[Promise] = set()
+        """Rows that others still hold open."""
+        self._in_doubt = True
+        """Whether the ledger must be read anew: at first, and after a write without an answer."""
         self._written_at = -1e9
         self._closed_until = -1e9
         self.commits = 0
         self.conflicts = 0
 
     @property
-    def ready(self) -> bool:
-        """Whether the ledger was read once."""
-        return self._stored is not None
+    def missing(self) -> str | None:
+        """Why nothing can be promised yet; None once the ledger was read."""
+        return None if self._stored is not None else "the ledger was not read yet"
 
     async def promise(
         self, promise: Promise, judge: Judge, refuses: Refuses, *, timeout_seconds: float
@@ -82,7 +85,7 @@ class Committer:
         """Judge and promise; see Promiser. Raises ClusterUnavailable when it takes too long."""
         seconds = timeout_seconds * self._pace.share_of_timeout
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(promise, judge, refuses, self._clock() + seconds, loop.create_future())
+        waiter = _Waiter(promise, judge, refuses, loop.create_future())
         self._queue.append(waiter)
         self._wake.set()
         try:
@@ -100,42 +103,45 @@ class Committer:
     async def run(self) -> None:
         """Commit and sweep for ever."""
         while True:
-            await self._wait_for_work()
+            sweep = await self._wait_for_work()
             batch, self._queue = self._queue, []
             try:
-                await self._commit([each for each in batch if not each.result.done()])
+                await self._commit([each for each in batch if not each.result.done()], sweep=sweep)
             except ClusterUnavailable as error:
+                self._in_doubt = True
                 for waiter in batch:
                     if not waiter.result.done():
                         waiter.result.set_exception(error)
 
-    async def _wait_for_work(self) -> None:
-        """Return when something came in, or when it is time to sweep; replicas differ in when."""
+    async def _wait_for_work(self) -> bool:
+        """Return when something came in, or, with True, when it is time to sweep."""
         seconds = self._pace.sweep_seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spread
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+        except TimeoutError:
+            return True
         self._wake.clear()
+        return False
 
-    async def _commit(self, batch: list[_Waiter]) -> None:
-        """Judge a batch, write what is granted and drop what is settled, then answer."""
-        await self._take_over()
+    async def _commit(self, batch: list[_Waiter], *, sweep: bool) -> None:
+        """Judge a batch, write what is granted without what is settled, then answer."""
         while True:
+            await self._take_over()
+            if not batch and not (sweep and self._droppable()):
+                return
             await self._catch_up()
-            found = {id(each): self._judged(each) for each in batch}
-            granted = [promise for promise, _ in found.values() if promise is not None]
-            if not granted and not self._droppable():
+            found = [self._judged(each) for each in batch]
+            granted = [promise for promise, _ in found if promise is not None]
+            if not granted and not sweep:
                 break
             if await self._written():
                 break
-            for promise in granted:
+            for promise in filter(self._view.ledger.promised, granted):
                 self._view.ledger.drop(promise)
-            await self._take_over()
-            if not batch:
-                return  # what another wrote is swept next time
-        for waiter in batch:
+        for waiter, (_, shortfalls) in zip(batch, found, strict=True):
             if not waiter.result.done():
-                waiter.result.set_result(found[id(waiter)][1])
+                waiter.result.set_result(shortfalls)
 
     def _judged(self, waiter: _Waiter) -> "tuple[Promise | None, tuple[Shortfall, ...]]":
         """Judge one request beside all granted before it; return the promise if one is new."""
@@ -178,22 +184,36 @@ class Committer:
 
     async def _take_over(self) -> None:
         """Make the open promises those that stand in the newest ledger known."""
-        if self._stored is None:
+        if self._in_doubt:
             self._heard = await self._store.read()
         newest, self._heard = self._heard, None
-        if newest is None or (self._stored is not None and not _is_newer(newest, self._stored)):
+        known = self._stored.version if self._stored is not None else -1
+        if newest is None or (newest.version <= known and not self._in_doubt):
             return
+        self._in_doubt = False
         now = self._clock()
         if self._stored is not None and newest.uid != self._stored.uid:
             # Somebody deleted it: what stood there is lost, and may still come into being (L9).
             self._closed_until = now + self._view.ledger.promise_seconds
+        self._replace_open_promises(newest, now)
         self._stored = newest
-        rows = set(newest.document.rows)
-        for promise in [each for each in self._view.ledger if each not in rows]:
-            self._view.ledger.drop(promise)
+
+    def _replace_open_promises(self, newest: Stored, now: float) -> None:
+        """Open what is new, close what is gone, and do not open again what was settled here.
+
+        What others dropped was settled in their view; the watermark keeps us from judging before
+        ours is as far.
+        """
+        ledger, rows = self._view.ledger, set(newest.document.rows)
+        before = self._stored.document.rows if self._stored is not None else ()
+        self._settled.update(each for each in before if not ledger.promised(each))
+        self._settled &= rows
+        for promise in [each for each in ledger if each not in rows]:
+            ledger.drop(promise)
         for promise in newest.document.rows:
-            if not self._view.ledger.promised(promise) and not self._view.shows(promise):
-                self._view.ledger.add(promise, now)
+            known = ledger.promised(promise) or promise in self._settled
+            if not known and not self._view.shows(promise):
+                ledger.add(promise, now)
 
     async def _catch_up(self) -> None:
         """Wait until the view is as far as those who wrote the ledger (L6)."""
@@ -220,7 +240,3 @@ class Committer:
         if seconds > 0:
             await asyncio.sleep(seconds)
         self._written_at = self._clock()
-
-
-def _is_newer(one: Stored, other: Stored) -> bool:
-    return one.uid != other.uid or one.version > other.version

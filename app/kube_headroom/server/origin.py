@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from kube_headroom.admission.promiser import Promiser
 from kube_headroom.capacity.view import RESOURCES as VIEWED
 from kube_headroom.capacity.view import View
 from kube_headroom.cluster.snapshot import fill_view, load_snapshot
@@ -22,6 +23,20 @@ class Origin:
     close: Callable[[], Awaitable[None]]
     current_version: CurrentVersion | None
     """Asks a type's version now; None where nothing ever changes."""
+
+
+async def _nothing() -> None:
+    """A file, and memory, need no closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLedger:
+    """Where promises are kept; in memory nothing has to run beside it."""
+
+    promiser: Promiser
+    conditions: tuple[Condition, ...] = ()
+    background: tuple[Work, ...] = ()
+    close: Callable[[], Awaitable[None]] = _nothing
 
 
 def snapshot_origin(settings: Settings, view: View, now: float) -> Origin:
@@ -56,7 +71,3 @@ class _Viewed:
     def progress(self, resource: str, resource_version: str, now: float) -> None:
         if resource in VIEWED:
             self._view.progress(resource, resource_version, now)
-
-
-async def _nothing() -> None:
-    """A file needs no closing."""

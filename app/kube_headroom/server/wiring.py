@@ -19,7 +19,7 @@ from kube_headroom.server.http import Front, admission_app, metrics_app
 from kube_headroom.server.lifecycle import Condition, Drain, Readiness
 from kube_headroom.server.logging import LineBatch
 from kube_headroom.server.metrics import Metrics, Scrape
-from kube_headroom.server.origin import Origin, snapshot_origin
+from kube_headroom.server.origin import OpenLedger, Origin, snapshot_origin
 from kube_headroom.server.policies import PolicyInForce, follow_file, read_policy_file
 from kube_headroom.server.recorder import DecisionRecorder
 from kube_headroom.server.run import Service, Work
@@ -42,10 +42,11 @@ async def build_service(settings: Settings) -> Service:
         promise_seconds=settings.promise_seconds,
         stale_seconds=inf if settings.snapshot else settings.stale_seconds,
     )
+    ledger = await _ledger(settings, view)
     reviewer = Reviewer(
         Identity(settings.namespace, settings.policy_configmap, frozenset(settings.controllers)),
         view,
-        LocalPromiser(view.ledger, clock),
+        ledger.promiser,
         DecisionRecorder(metrics, _batch(settings)),
         clock=clock,
     )
@@ -57,7 +58,9 @@ async def build_service(settings: Settings) -> Service:
     drain = Drain(
         quiet_seconds=settings.drain_quiet_seconds, max_seconds=settings.drain_max_seconds
     )
-    readiness = Readiness((*origin.conditions, Condition("policy", lambda: policy.missing)), drain)
+    readiness = Readiness(
+        (*origin.conditions, *ledger.conditions, Condition("policy", lambda: policy.missing)), drain
+    )
     validate = Validate(
         reviewer,
         metrics,
@@ -68,6 +71,7 @@ async def build_service(settings: Settings) -> Service:
     scrape = Scrape(metrics.registry, sources)
     background: list[Work] = [
         *origin.background,
+        *ledger.background,
         partial(keep_book, view, origin.current_version, clock),
         partial(freeze_when_ready, readiness),
     ]
@@ -85,8 +89,22 @@ async def build_service(settings: Settings) -> Service:
         validate=validate,
         rejected=metrics.rejected,
         background=tuple(background),
-        close=origin.close,
+        close=partial(_close, origin, ledger),
     )
+
+
+async def _close(origin: Origin, ledger: OpenLedger) -> None:
+    await origin.close()
+    await ledger.close()
+
+
+async def _ledger(settings: Settings, view: View) -> OpenLedger:
+    if not settings.ledger_configmap or settings.snapshot is not None:
+        return OpenLedger(LocalPromiser(view.ledger, time.monotonic))
+    # Only here, so that serving over a file does not load the kubernetes client.
+    from kube_headroom.server.shared_ledger import shared_ledger  # noqa: PLC0415
+
+    return await shared_ledger(settings, view, time.monotonic)
 
 
 def _batch(settings: Settings) -> LineBatch | None:
