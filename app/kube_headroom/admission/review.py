@@ -11,11 +11,13 @@ import msgspec
 
 from kube_headroom.errors import MalformedReview
 from kube_headroom.resources.manifest import type_problem
-from kube_headroom.resources.objects import KubeObject, PodSpec, Wire
+from kube_headroom.resources.objects import KubeObject, Spec, Wire
 
 API_VERSION: Final = "admission.k8s.io/v1"
 MAX_CONTAINERS: Final = 1000  # kubelets stop at 110 pods a node; no real pod comes near
 MAX_UID_LENGTH: Final = 128
+MAX_NAME_LENGTH: Final = 253
+MAX_COUNT: Final = 2**31 - 1
 _OPERATIONS: Final = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 
 
@@ -84,14 +86,24 @@ _decode_envelope = msgspec.json.Decoder(_EnvelopeReview).decode
 
 def read_review(body: bytes) -> Request:
     """Return the request in a review. Raises MalformedReview."""
+    if not body.isascii():
+        _check_text(body)
     try:
         review = _decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         return _without_object(body, error)
     _check(review.api_version, review.kind, review.request)
     request = review.request
-    request.unreadable = _too_much(request)
+    request.unreadable = _not_to_be_read(request)
     return request
+
+
+def _check_text(body: bytes) -> None:
+    """The decoder skips what nobody reads; but JSON is UTF-8 in every place."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedReview(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def _without_object(body: bytes, cause: Exception) -> Request:
@@ -118,6 +130,8 @@ def _check(api_version: str, kind: str, request: Request | _Envelope) -> None:
         )
     if not request.uid or len(request.uid) > MAX_UID_LENGTH:
         raise MalformedReview(f"request.uid must have 1 to {MAX_UID_LENGTH} characters")
+    if len(request.namespace or "") > MAX_NAME_LENGTH or len(request.name or "") > MAX_NAME_LENGTH:
+        raise MalformedReview(f"no name in Kubernetes is longer than {MAX_NAME_LENGTH} characters")
     if request.operation not in _OPERATIONS:
         raise MalformedReview("request.operation must be CREATE, UPDATE, DELETE or CONNECT")
     if request.operation in {"CREATE", "UPDATE"} and isinstance(request, Request):
@@ -127,16 +141,36 @@ def _check(api_version: str, kind: str, request: Request | _Envelope) -> None:
             raise MalformedReview("request.oldObject is missing")
 
 
-def _too_much(request: Request) -> str:
+def _not_to_be_read(request: Request) -> str:
+    """Return why an object that was decoded is not taken at its word, if it is not."""
     for obj in (request.object, request.old_object):
-        spec = obj.spec if obj is not None else None
-        templates: list[PodSpec | None] = [spec]
-        if spec is not None:
-            templates.append(spec.template.spec if spec.template else None)
-            job = spec.job_template.spec if spec.job_template else None
-            templates.append(job.template.spec if job and job.template else None)
-        for each in templates:
-            count = len(each.containers or ()) + len(each.init_containers or ()) if each else 0
-            if count > MAX_CONTAINERS:
-                return f"{count} containers; at most {MAX_CONTAINERS} are read"
+        if obj is None:
+            continue
+        group = obj.api_version.rpartition("/")[0]
+        if request.sub_resource != "scale" and group != request.resource.group:
+            expected = request.resource.group or "core"
+            return f"apiVersion {obj.api_version[:64]!r}, where the group {expected} is expected"
+        spec = obj.spec
+        job = spec.job_template.spec if spec and spec.job_template else None
+        problem = _too_many_containers(spec, job) or _too_large_count(spec, job)
+        if problem:
+            return problem
+    return ""
+
+
+def _too_many_containers(spec: Spec | None, job: Spec | None) -> str:
+    templates = (spec.template if spec else None, job.template if job else None)
+    for pod in (spec, *(each.spec for each in templates if each)):
+        count = len(pod.containers or ()) + len(pod.init_containers or ()) if pod else 0
+        if count > MAX_CONTAINERS:
+            return f"{count} containers; at most {MAX_CONTAINERS} are read"
+    return ""
+
+
+def _too_large_count(*specs: Spec | None) -> str:
+    """Kubernetes counts pods in 32 bits; the API server lets nothing larger through."""
+    for spec in specs:
+        counts = (spec.replicas, spec.parallelism, spec.completions) if spec else ()
+        if any(count is not None and count > MAX_COUNT for count in counts):
+            return f"a number of pods above {MAX_COUNT}"
     return ""

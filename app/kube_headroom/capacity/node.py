@@ -6,7 +6,7 @@ such set up to date while pods come and go, so that a decision reads them in O(1
 
 import heapq
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -14,8 +14,12 @@ from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.resources.amounts import NAMES, ZERO, Amounts
 from kube_headroom.resources.placement import NodeFacts, Placement, admits
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
 MAX_LENSES: Final = 256  # each costs one addition a pod event; the oldest goes first
 MAX_PLACEMENTS: Final = 4096  # a stranger may send any number of different selectors
+MAX_KEPT_BYTES: Final = 8192  # of one placement: larger ones are worked out each time
 EVERYTHING: Final = -(2**63)
 """The threshold of a pod that may not preempt: commitments of every priority are in its way."""
 
@@ -166,13 +170,11 @@ class Nodes:
         """Return E, the set of nodes that this placement admits."""
         bits = self._eligible.get(placement)
         if bits is None:
-            if len(self._eligible) >= MAX_PLACEMENTS:
-                self._eligible.clear()
             bits = 0
             for row in self.rows.values():
                 if admits(placement, row.facts):
                     bits |= 1 << row.index
-            self._eligible[placement] = bits
+            _keep(self._eligible, placement, placement, bits)
         return bits
 
     @property
@@ -200,11 +202,9 @@ class Nodes:
         key = (placement, unit.requests)
         known = self._can_hold.get(key)
         if known is None:
-            if len(self._can_hold) >= MAX_PLACEMENTS:
-                self._can_hold.clear()
             rows = self.members(self.eligible(placement))
             known = any(not unit.requests.exceeding(row.allocatable) for row in rows)
-            self._can_hold[key] = known
+            _keep(self._can_hold, placement, key, known)
         return known
 
     def any_could_hold(self, unit: Load) -> bool:
@@ -240,3 +240,12 @@ class Nodes:
         self._lenses.clear()
         self._can_hold.clear()
         self._available = None
+
+
+def _keep(kept: dict[_Key, _Value], placement: Placement, key: _Key, value: _Value) -> None:
+    """Remember what a placement comes to, in bounded memory whatever strangers send."""
+    if len(msgspec.json.encode(placement)) > MAX_KEPT_BYTES:
+        return
+    if len(kept) >= MAX_PLACEMENTS:
+        kept.clear()
+    kept[key] = value
