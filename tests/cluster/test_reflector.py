@@ -154,6 +154,15 @@ async def test_a_silent_watch_is_given_up_and_its_version_too(api, follow, view)
     assert reflector.lists >= 2
 
 
+async def test_silence_again_and_again_is_asked_about_at_once(api, follow, view):
+    """A quiet cluster sends no bookmarks: without a wait that grows, its view never gets stale."""
+    api.lists = [page([], number) for number in range(9, 13)]
+    api.watches = [stream() for _ in range(4)]
+    reflector = follow(ReflectorSettings(backoff=BackoffSettings(first_seconds=60)))
+    await until(lambda: view.listed.get("pods") == 4, "the fourth list")
+    assert reflector.lists == 4
+
+
 async def test_silence_makes_no_progress(api, follow, view):
     """So the view gets stale by itself; the version is good, for the watch had shown life."""
     api.lists = [page([], 9)]

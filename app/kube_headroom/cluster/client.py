@@ -44,8 +44,9 @@ class Timeouts:
     connect_seconds: float = 5.0
     request_seconds: float = 60.0
     """A whole request; the API server gives up on its side after as long."""
-    watch_silence_seconds: float = 100.0
-    """Silence that ends a watch: bookmarks come about every 60 s."""
+    watch_silence_seconds: float = 75.0
+    """Silence that ends a watch. Bookmarks come about every 60 s, but not where nothing happened
+    since the list; what is then asked must be answered before the view is stale (100 s)."""
 
 
 class Client:

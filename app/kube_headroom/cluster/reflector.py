@@ -132,6 +132,11 @@ class Reflector:
             if now - last >= self._settings.backoff.healthy_seconds:
                 log.info("%s: %s; listing anew", self.resource.plural, self.last_error)
                 return 0.0  # in the ordinary course of events, as after a restart
+        if isinstance(error, WatchSilent):
+            # Nothing happens in a quiet cluster, and the silence was the wait: the view is to be
+            # proven current before it counts as stale.
+            log.info("%s: %s; asking at once", self.resource.plural, self.last_error)
+            return 0.0
         seconds = self._backoff.after_failure(
             now,
             unreachable=isinstance(error, ServerUnreachable),
