@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from kube_headroom.capacity.held import Holding, Register
-from kube_headroom.capacity.load import NOTHING, Load
+from kube_headroom.capacity.load import NOTHING, Load, total
 from kube_headroom.capacity.node import Nodes
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.capacity.roots import Group, is_in_place, missing
@@ -329,6 +329,23 @@ class Book:
                 if row.counted & ON_NODE and row.priority >= threshold and not in_place:
                     leaving[row.node] = leaving.get(row.node, NOTHING).plus(row.size)
         return current, leaving
+
+    def present(self, uid: str) -> Load:
+        """Return what the pods of the root above an owner ask for together, leaving ones apart."""
+        root = self.root_of(uid)
+        rows = (
+            self.pods[pod] for group in (self._below(root) if root else ()) for pod in group.pods
+        )
+        return total(row.load for row in rows if not row.leaving_until)
+
+    def on_nodes(self, uid: str) -> dict[str, Load]:
+        """Return what an owner's own pods take, by node."""
+        group = self.groups.get(uid)
+        result: dict[str, Load] = {}
+        for row in (self.pods[pod] for pod in group.pods) if group else ():
+            if row.counted & ON_NODE:
+                result[row.node] = result.get(row.node, NOTHING).plus(row.size)
+        return result
 
     # Holdings.
 

@@ -83,12 +83,14 @@ class Completion:
         """Return the priority of a pod or template, and whether its pods may evict others."""
         if spec.priority is not None:
             return spec.priority, spec.preemption_policy != "Never"
-        chosen = self._priority_classes.get(spec.priority_class_name or "")
-        if not spec.priority_class_name:
-            classes = self._priority_classes.values()
-            chosen = next((each for each in classes if each.global_default), None)
+        chosen = self._priority_class(spec)
         policy = spec.preemption_policy or (chosen.preemption_policy if chosen else None)
         return (chosen.value if chosen else None) or 0, policy != "Never"
+
+    def priority_class_name(self, spec: PodSpec) -> str:
+        """Return the name of the class that a pod or template will have, empty for none."""
+        chosen = None if spec.priority_class_name else self._priority_class(spec)
+        return (chosen and chosen.metadata.name) or spec.priority_class_name or ""
 
     def version(self, workload: Workload, pod: EffectivePod, owner: str = "") -> Version:
         """Return what a workload asks for, given its effective pod."""
@@ -105,6 +107,12 @@ class Completion:
     def _defaults(self, namespace: str) -> Sequence[LimitRangeDefaults]:
         defaults = self._limit_ranges.get(namespace)
         return [defaults[name] for name in sorted(defaults)] if defaults else ()
+
+    def _priority_class(self, spec: PodSpec) -> KubeObject | None:
+        if spec.priority_class_name:
+            return self._priority_classes.get(spec.priority_class_name)
+        classes = self._priority_classes.values()
+        return next((each for each in classes if each.global_default), None)
 
     def _put_limit_range(
         self, namespace: str, name: str, defaults: LimitRangeDefaults | None

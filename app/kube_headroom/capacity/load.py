@@ -3,6 +3,7 @@
 A container without a limit adds nothing to limits; who has none is counted elsewhere, out loud.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -42,3 +43,11 @@ class Load(msgspec.Struct, frozen=True, gc=False):
 
 
 NOTHING: Final = Load()
+
+
+def total(parts: Iterable[Load]) -> Load:
+    """Return the sum of all parts."""
+    result = NOTHING
+    for part in parts:
+        result = result.plus(part)
+    return result

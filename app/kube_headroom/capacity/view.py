@@ -11,6 +11,7 @@ from typing import Final
 from kube_headroom.capacity.book import NEVER, Book
 from kube_headroom.capacity.completion import Completion
 from kube_headroom.capacity.ledger import Ledger
+from kube_headroom.capacity.namespace_limits import LIMITING, NamespaceLimits
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.rows import (
     known_owner,
@@ -27,7 +28,9 @@ WORKLOADS: Final = (
     *("jobs", "cronjobs", "replicationcontrollers"),
 )
 COMPLETING: Final = ("namespaces", "limitranges", "runtimeclasses", "priorityclasses")
-RESOURCES: Final = (*COMPLETING, "nodes", "pods", *WORKLOADS)
+ADVISORY: Final = ("resourcequotas",)
+"""What only warnings are made of: no verdict waits for it."""
+RESOURCES: Final = (*COMPLETING, *ADVISORY, "nodes", "pods", *WORKLOADS)
 """All that a full view holds."""
 
 
@@ -44,6 +47,7 @@ class View:
         self.book = Book()
         self.ledger = Ledger(self.book, promise_seconds=promise_seconds)
         self.completion = Completion()
+        self.namespace_limits = NamespaceLimits()
         self.pending_hold_seconds = 600.0
         self.resource_versions: dict[str, int] = dict.fromkeys(resources, 0)
         """By resource, that of the last event, bookmark or completed list."""
@@ -70,7 +74,8 @@ class View:
     def stale(self, now: float) -> tuple[str, ...]:
         """Return the resources that were never listed or show no sign of life any more."""
         limit = now - self._stale_seconds
-        return tuple(name for name, seen in self._last_progress.items() if seen < limit)
+        seen = self._last_progress.items()
+        return tuple(name for name, last in seen if last < limit and name not in ADVISORY)
 
     def ages(self, now: float) -> dict[str, float]:
         """Return the seconds since each resource's last sign of life, infinite before the first."""
@@ -113,8 +118,10 @@ class View:
             workload = workload_of(obj)
             if workload is not None:
                 self._file(identity, workload, known_owner(obj.metadata)[0])
-        else:
+        elif resource not in ADVISORY:
             self.completion.put(resource, obj)
+        if resource in LIMITING:
+            self.namespace_limits.put(resource, obj)
         self.ledger.saw(identity, version)
 
     def remove(self, resource: str, obj: KubeObject) -> None:
@@ -138,6 +145,13 @@ class View:
         seen = version_number(resource_version)
         self.resource_versions[resource] = max(self.resource_versions[resource], seen)
 
+    # Questions.
+
+    def workload(self, uid: str) -> Workload | None:
+        """Return a workload as the view shows it."""
+        known = self._workloads.get(uid)
+        return known[0] if known is not None else None
+
     # What the ledger asks.
 
     def shows(self, promise: Promise) -> bool:
@@ -154,8 +168,9 @@ class View:
 
     def _note_version(self, resource: str, obj: KubeObject) -> int:
         version = resource_version_of(obj.metadata)
-        if version > self.event_versions[resource]:
-            self.event_versions[resource] = version
+        if resource in ADVISORY:
+            return version
+        self.event_versions[resource] = max(self.event_versions[resource], version)
         return version
 
     def _forget(self, resource: str, identity: str) -> None:
@@ -170,7 +185,10 @@ class View:
             self.book.remove_workload(identity, self._now)
         else:
             namespace, _, name = identity.rpartition("/")
-            self.completion.remove(resource, namespace, name)
+            if resource not in ADVISORY:
+                self.completion.remove(resource, namespace, name)
+            if resource in LIMITING:
+                self.namespace_limits.remove(resource, namespace, name)
 
     def _file(self, uid: str, workload: Workload, owner: str) -> None:
         self._workloads[uid] = (workload, owner)
@@ -188,6 +206,6 @@ def _identity(resource: str, obj: KubeObject) -> str:
     metadata = obj.metadata
     if resource == "nodes":
         return metadata.name or ""
-    if resource in COMPLETING:
+    if resource in COMPLETING or resource in ADVISORY:
         return f"{metadata.namespace or ''}/{metadata.name or ''}"
     return object_key(resource, metadata)

@@ -134,6 +134,7 @@ class PodSpec(Wire):
     runtime_class_name: str | None = None
     scheduling_gates: list[SchedulingGate] | None = None
     host_network: bool | None = None
+    active_deadline_seconds: int | None = None
 
 
 class PodTemplate(Wire):
