@@ -13,4 +13,4 @@ def empty(cluster: ControlPlane, namespace: str) -> None:
     for kinds in (f"hpa,{WORKLOADS}", "pods"):
         cluster.kubectl("delete", kinds, "--all", "-n", namespace, "--wait=false", "--now")
     wait_until(lambda: not cluster.objects("pods", namespace), 60, "the pods to be gone")
-    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
