@@ -3,8 +3,15 @@
 import pytest
 
 from tests.controlplane.fixtures import control_plane, control_plane_binaries
+from tests.node.fixtures import image_archive, node_programs, real_cluster
 
-__all__ = ["control_plane", "control_plane_binaries"]
+__all__ = [
+    "control_plane",
+    "control_plane_binaries",
+    "image_archive",
+    "node_programs",
+    "real_cluster",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

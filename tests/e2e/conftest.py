@@ -11,9 +11,6 @@ from tests.controlplane.cluster import ControlPlane
 from tests.e2e.cleaning import empty
 from tests.e2e.manifests import NODE_MEMORY, NODES
 from tests.e2e.webhook import OWN_WEBHOOK, WebhookProcess
-from tests.node.fixtures import image_archive, node_programs, real_cluster
-
-__all__ = ["image_archive", "node_programs", "real_cluster"]
 
 
 @pytest.fixture(scope="package")
