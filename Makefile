@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak clean
+.PHONY: help install demo cluster test lint format bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ install: .venv/.dev ## Install everything into .venv
 
 demo: .venv/.runtime ## The main job without a cluster: three real reviews over HTTPS, and a scale
 	@$(BIN)/kube-headroom demo --snapshot examples/cluster.json $(DEMO_ARGS) examples/demo
+
+cluster: .venv/.dev ## A real control plane with the webhook in it, to try kubectl on; Ctrl-C ends it
+	@$(BIN)/python -m tests.e2e.try_it
 
 test: lint ## Everything: unit, differential, real control plane, real node (CI runs this)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
