@@ -61,6 +61,7 @@ OFFLINE = [
     ("version",),
     ("policy", "show"),
     ("inspect", "-f", "/dev/null"),
+    ("simulate", "--snapshot", "/dev/null", "-f", "/dev/null"),
 ]
 
 

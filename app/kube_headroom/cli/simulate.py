@@ -139,7 +139,7 @@ def _item(found: Simulated) -> dict[str, object]:
     """Return one of several answers: it says what it is about."""
     decision = found.decision
     about = {"kind": decision.kind, "namespace": decision.namespace, "name": decision.name}
-    return about | msgspec.to_builtins(_answer(found))
+    return {**about, **msgspec.to_builtins(_answer(found))}
 
 
 def _print(found: Sequence[Simulated], form: str) -> None:
