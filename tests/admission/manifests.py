@@ -17,6 +17,7 @@ GROUP_VERSIONS = {
     "Node": ("", "v1", "nodes"),
     "Namespace": ("", "v1", "namespaces"),
     "LimitRange": ("", "v1", "limitranges"),
+    "ResourceQuota": ("", "v1", "resourcequotas"),
     "ConfigMap": ("", "v1", "configmaps"),
     "Deployment": ("apps", "v1", "deployments"),
     "ReplicaSet": ("apps", "v1", "replicasets"),

@@ -52,6 +52,8 @@ class Request(Wire):
     dry_run: bool | None = None
     unreadable: str = ""
     """Why the object could not be read; never on the wire."""
+    body: bytes = b""
+    """The review as it came, for the few who must compare what is not read; never on the wire."""
 
 
 class _Review(Wire):
@@ -95,6 +97,7 @@ def read_review(body: bytes) -> Request:
     _check(review.api_version, review.kind, review.request)
     request = review.request
     request.unreadable = _not_to_be_read(request)
+    request.body = body
     return request
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from kube_headroom.admission.capacity import CapacityJudge, Outcome, Terms
 from kube_headroom.admission.decision import Decision, Finding, OutcomeName, Recorder
+from kube_headroom.admission.forecast import forecast_findings
 from kube_headroom.admission.ours import (
     Identity,
     forged_owner,
@@ -29,7 +30,7 @@ from kube_headroom.admission.requirements import requirement_findings
 from kube_headroom.admission.response import write_answer
 from kube_headroom.admission.review import Request, read_review
 from kube_headroom.admission.subject import Subject, subject_of
-from kube_headroom.capacity.rules import Rules, capacity_rules
+from kube_headroom.capacity.rules import TOO_MANY, Rules, capacity_rules
 from kube_headroom.capacity.view import View
 from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.policy.load import policy_hash
@@ -120,14 +121,26 @@ class Reviewer:
         if subject is None:
             return self._unknown_parent(request, scope)
         findings = () if is_child(request) else self._required(request, subject, scope)
-        outcome = Outcome()
+        outcome, told = Outcome(), self._forecast(request, subject, scope)
         if subject.declares_more:
             if is_child(request) and subject.promise.resource == "replicasets":
                 outcome = Outcome() if request.dry_run else await self._capacity.record(subject)
             else:
                 terms = self._terms(request, scope, findings, timeout_seconds)
                 outcome = await self._capacity.judge(subject, terms)
-        return self._decision(request, scope, findings + outcome.findings, outcome)
+        if _refuses(outcome.findings, scope):
+            told = tuple(each for each in told if each.code != TOO_MANY)
+        return self._decision(request, scope, findings + outcome.findings + told, outcome)
+
+    def _forecast(self, request: Request, subject: Subject, scope: Scope) -> tuple[Finding, ...]:
+        """Return what is told to people only: a controller carries out what was told before."""
+        if is_child(request):
+            return ()
+        assert self._in_force is not None
+        effect, now = scope.cap("warn"), self._clock()
+        return forecast_findings(
+            request, subject, self._view, self._in_force.rules, effect, now=now
+        )
 
     def _scope(self, request: Request, in_force: InForce) -> Scope:
         namespace = request.namespace or ""
