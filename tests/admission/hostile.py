@@ -41,7 +41,9 @@ def hostile_bodies(reviews: list[dict[str, Any]], *, seed: int, count: int) -> I
 
 
 def _break(review: dict[str, Any], chance: random.Random) -> None:
-    path = chance.choice(list(_paths(review)))
+    path = chance.choice(list(_paths(review)) or [()])
+    if not path:
+        return
     *way, last = path
     parent: Any = review
     for step in way:
