@@ -222,6 +222,8 @@ def _invalid(
                 yield _contradiction(each, source, "requests", name, what)
         for name, amount in _pod_level(level.limits).items():
             source = each.sources.get(("limits", name))
+            if each.field.startswith("init"):
+                break  # only containers that stay are compared with the whole pod's limit
             if source and each.limits[name] > amount:
                 what = f"{_what(each, 'limits', name)} is above the {name} limit of the whole pod"
                 yield _contradiction(each, source, "limits", name, what)
