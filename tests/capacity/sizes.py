@@ -17,8 +17,9 @@ def sizes(view: View) -> dict[str, int]:
     kept |= {f"view.known.{name}": value for name, value in kept.pop("view._known").items()}
     for fixed in ("view.resource_versions", "view.event_versions", "view._last_progress"):
         kept.pop(fixed, None)
-    for cache in ("_eligible", "_lenses", "_can_hold", "_indexed", "_vacant"):
+    for cache in ("_eligible", "_lenses", "_can_hold", "_members", "_indexed", "_vacant"):
         kept.pop(f"nodes.{cache}", None)
+    kept.pop("register._tallies", None)
     return {
         name: len(value) for name, value in kept.items() if isinstance(value, dict | list | set)
     }

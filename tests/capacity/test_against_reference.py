@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from kube_headroom.capacity.headroom import shortfalls
-from kube_headroom.capacity.held import Held, Replaced
+from kube_headroom.capacity.headroom import Region, shortfalls
+from kube_headroom.capacity.held import Tally
 from kube_headroom.capacity.load import Load
 from kube_headroom.capacity.rules import capacity_rules
 from kube_headroom.resources.placement import ANYWHERE
@@ -53,7 +53,9 @@ class Machine(RuleBasedStateMachine):
         self.generation += 1
         return f"{kind}/{name}.{self.generation}"
 
-    def workload(self, kind: str, name: str, parent: str, template: dict[str, Any]) -> dict[str, Any]:
+    def workload(
+        self, kind: str, name: str, parent: str, template: dict[str, Any]
+    ) -> dict[str, Any]:
         """The short form of a workload."""
         short = {"name": name, "uid": self.uid_of(kind, name), **template}
         if kind == "job":
@@ -109,7 +111,9 @@ class Machine(RuleBasedStateMachine):
     def put_pod(self, name: str, owner: str, of: str, node: str, short: dict[str, Any]) -> None:
         self.world.put("pod", self.pod(name, owner, of, node, short))
 
-    def pod(self, name: str, owner: str, of: str, node: str, short: dict[str, Any]) -> dict[str, Any]:
+    def pod(
+        self, name: str, owner: str, of: str, node: str, short: dict[str, Any]
+    ) -> dict[str, Any]:
         """The short form of a pod."""
         short = {**short, "name": name, "uid": self.uid_of("pod", name)}
         if owner:
@@ -221,18 +225,8 @@ def _names(world: World, bits: int) -> Nodes:
     return frozenset(row.facts.name for row in world.book.nodes.members(bits))
 
 
-def _held(world: World, bits: int, threshold: int) -> Held:
-    nodes = world.book.nodes
-
-    def frees(replaced: Replaced) -> bool:
-        return replaced.priority >= threshold and nodes.eligible(replaced.placement) & bits != 0
-
-    return world.book.register.within(
-        lambda holding: holding.priority >= threshold
-        and not nodes.eligible(holding.placement) & ~bits
-        and nodes.can_hold(holding.placement, holding.unit),
-        frees,
-    )
+def _held(world: World, bits: int, threshold: int) -> Tally:
+    return world.book.register.tally(Region(world.book.nodes, bits, threshold))
 
 
 def _vector(load: Load) -> Vector:
@@ -260,5 +254,3 @@ def test_the_book_is_what_its_definitions_say(soak: bool) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-

@@ -306,6 +306,16 @@ class Book:
             top = self.groups[top.parent]
         return tuple(self.register.of(group.uid) for group in self._below(top))
 
+    def holdings_with(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
+        """Return what `holdings` would be with this promise laid; the book is left as it was."""
+        if promise.resource == "pods":
+            home = self._home(promise)
+            return (self._pod_holdings(home, {*self._pod_promises.get(home, ()), promise}),)
+        self.lay(promise)
+        after = self.holdings(promise)
+        self.lift(promise)
+        return after
+
     def replaced_by(self, promise: Promise, threshold: int) -> tuple[int, dict[str, Load]]:
         """Return how many live pods are in place already, and by node what will be replaced.
 
@@ -351,16 +361,15 @@ class Book:
 
     def _refresh_pod(self, uid: str) -> None:
         """Recompute what a pod holds beside what is counted on its node."""
+        self.register.set(uid, self._pod_holdings(uid, self._pod_promises.get(uid, ())))
+
+    def _pod_holdings(self, uid: str, promises: Iterable[Promise]) -> tuple[Holding, ...]:
         row = self.pods.get(uid)
-        promises = self._pod_promises.get(uid)
-        if promises is None and (row is None or row.node):
-            self.register.set(uid, ())
-            return
-        holdings = [_promised_pod(promise.version, row) for promise in promises or ()]
+        holdings = [_promised_pod(promise.version, row) for promise in promises]
         if row is not None and not row.node and row.counted & LIVE:
             size = row.size
             holdings.append(Holding(row.placement, row.priority, size, 1, size, size))
-        self.register.set(uid, tuple(part for part in holdings if part.total != NOTHING))
+        return tuple(part for part in holdings if part.total != NOTHING)
 
     def _refresh_root(self, uid: str) -> None:
         """Recompute what the root above an owner holds for missing pods."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kube_headroom.capacity.book import Book
-from kube_headroom.capacity.held import Held, Holding, Replaced, held, largest
+from kube_headroom.capacity.held import Holding, Replaced, Tally, largest
 from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.capacity.node import EVERYTHING, Lens, Nodes
 from kube_headroom.capacity.promise import Promise
@@ -55,12 +55,22 @@ class Shortfall(msgspec.Struct, frozen=True):
     """Where no node is eligible: the reasons, and how many nodes each keeps out."""
 
 
-class _Region(msgspec.Struct, frozen=True):
+class Region(msgspec.Struct, frozen=True):
     """A set of nodes as pods of one priority and above see it."""
 
     nodes: Nodes
     bits: int
     threshold: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from others."""
+        return (self.bits, self.threshold)
+
+    @property
+    def generation(self) -> int:
+        """Changes with the nodes."""
+        return self.nodes.generation
 
     def counts(self, holding: Holding) -> bool:
         """Tell whether a holding can only land here, and can land at all."""
@@ -79,17 +89,20 @@ class _Region(msgspec.Struct, frozen=True):
 class _Scene(msgspec.Struct, frozen=True):
     """A region as it is before the request."""
 
-    region: _Region
+    region: Region
     lens: Lens
-    held: Held
+    held: Tally
     everywhere: bool
     spare: Amounts
 
     def total(self, holders: Holders) -> Load:
         """Return what these hold here."""
-        counts, frees = self.region.counts, self.region.frees
-        parts = (largest(holdings, counts, frees) for holdings in holders)
-        return held(part for part in parts if part is not None).total
+        result = NOTHING
+        for holdings in holders:
+            most = largest(holdings, self.region.counts, self.region.frees)
+            if most is not None:
+                result = most.total if result is NOTHING else result.plus(most.total)
+        return result
 
 
 def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, ...]:
@@ -163,6 +176,10 @@ class Judge:
         current, leaving = self._book.replaced_by(self._promise, self._threshold)
         wanted = self._promise.version.count - current
         if wanted <= 0:
+            return None
+        # Mostly there is room for all that is to come here, however small: no need to sort it.
+        plenty = wanted + self._tally(self._eligible).pods
+        if self._fitting(leaving, plenty) >= plenty:
             return None
         need = wanted + self._others()
         fitting = self._fitting(leaving, need)
@@ -246,37 +263,40 @@ class Judge:
     def _sets(self) -> set[int]:
         """Return E, S_all, and every known eligible set that contains E."""
         mine = self._eligible
-        known = {self._book.nodes.eligible(holding.placement) for holding in self._book.register}
+        known = {self._book.nodes.eligible(each) for each in self._book.register.placements}
         return {mine, self._everywhere} | {bits for bits in known if bits & mine == mine}
 
     def _scene(self, bits: int) -> _Scene:
         everywhere = bits == self._everywhere
         spare = self._rules.spare_nodes if everywhere else 0
-        region = _Region(self._book.nodes, bits, self._threshold)
         return _Scene(
-            region=region,
+            region=self._region(bits),
             lens=self._book.nodes.lens(bits, self._threshold),
-            held=self._book.register.within(region.counts, region.frees),
+            held=self._tally(bits),
             everywhere=everywhere,
             spare=self._book.nodes.largest(bits, spare) if spare else ZERO,
         )
 
+    def _region(self, bits: int) -> Region:
+        return Region(self._book.nodes, bits, self._threshold)
+
+    def _tally(self, bits: int) -> Tally:
+        return self._book.register.tally(self._region(bits))
+
     def _tried(self, count: int) -> Holders:
         """Return what those whom the request changes would hold, were `count` pods asked for."""
-        version = msgspec.structs.replace(self._promise.version, count=count)
-        promise = msgspec.structs.replace(self._promise, version=version)
-        self._book.lay(promise)
-        after = self._book.holdings(promise)
-        self._book.lift(promise)
-        return after
+        promise = self._promise
+        if count != promise.version.count:
+            version = msgspec.structs.replace(promise.version, count=count)
+            promise = msgspec.structs.replace(promise, version=version)
+        return self._book.holdings_with(promise)
 
     def _short(self, rule: Rule, scene: _Scene, need: Load, pods: int) -> Shortfall | None:
-        def amount(load: Load) -> int:
-            value: int = getattr(getattr(load, rule.basis), rule.resource)
-            return value
-
-        wanted, reserve = amount(need), self._reserve(rule, scene)
-        free = amount(scene.lens.free)
+        amount = rule.amount
+        wanted = amount(need)
+        if wanted <= 0:
+            return None
+        free, reserve = amount(scene.lens.free), self._reserve(rule, scene)
         coming, promised = amount(scene.held.coming), amount(scene.held.promised)
         room = free - reserve - coming - promised
         if wanted <= max(0, room):
@@ -303,8 +323,10 @@ class Judge:
         """Return what policy keeps free of this set: the largest of share, quantity and spares."""
         if rule.basis == "limits":
             return 0
-        allocatable: int = getattr(scene.lens.allocatable, rule.resource)
-        share = -(-allocatable * rule.reserve_basis_points // 10_000)
+        share = 0
+        if rule.reserve_basis_points:
+            allocatable: int = getattr(scene.lens.allocatable, rule.resource)
+            share = -(-allocatable * rule.reserve_basis_points // 10_000)
         if not scene.everywhere:
             return share
         spare: int = getattr(scene.spare, rule.resource)
@@ -319,7 +341,7 @@ class Judge:
 
     def _others(self) -> int:
         """Return how many pods of other roots, no smaller than this one, must land in E."""
-        counts = _Region(self._book.nodes, self._eligible, self._threshold).counts
+        counts = Region(self._book.nodes, self._eligible, self._threshold).counts
         own = (largest(holdings, counts) for holdings in self._before)
         return self._book.register.pods_at_least(self._unit, counts) - sum(
             one.count
@@ -329,13 +351,14 @@ class Judge:
 
     def _fitting(self, leaving: dict[str, Load], enough: int) -> int:
         """Return how many whole pods fit into the eligible nodes, counting no further than needed."""
-        fitting = 0
-        for row in self._book.nodes.members(self._eligible):
-            free = row.free(self._threshold, leaving.get(row.facts.name, NOTHING))
-            fitting += _times(free, self._unit.requests)
-            if fitting >= enough:
-                break
-        return fitting
+        unit = self._unit.requests
+        nodes, fitting = self._book.nodes, 0
+        for name, load in leaving.items():
+            row = nodes.rows.get(name)
+            if row is not None and self._eligible >> row.index & 1:
+                fitting += row.free(self._threshold, load).over(unit)
+                fitting -= row.free(self._threshold).over(unit)
+        return fitting + nodes.fitting(self._eligible, self._threshold, unit, enough - fitting)
 
     def _scarcest(self) -> str:
         """Return the resource of which the fewest pods' worth is free on the eligible nodes."""
@@ -349,9 +372,3 @@ class Judge:
 def _pods(holders: Holders) -> int:
     """Return how many pods are to come of these."""
     return sum(max((each.count for each in holdings), default=0) for holdings in holders)
-
-
-def _times(free: Amounts, unit: Amounts) -> int:
-    """Return how many whole units fit into what is free; a resource it asks 0 of is no matter."""
-    counts = [getattr(free, name) // getattr(unit, name) for name in NAMES if getattr(unit, name)]
-    return max(0, min(counts, default=0))

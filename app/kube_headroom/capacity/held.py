@@ -7,7 +7,8 @@ All other holdings of the same placement, priority and pod size are summed, so a
 number of different sizes that are waiting, not in the number of holders.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Final, Protocol
 
 import msgspec
 
@@ -67,6 +68,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
         return self.coming.plus(self.promised)
 
 
+MAX_TALLIES: Final = 256  # each costs one addition a change; the oldest goes first
 Key = tuple[Placement, int, Load]
 Counts = Callable[[Holding], bool]
 Frees = Callable[[Replaced], bool]
@@ -76,6 +78,47 @@ def _everywhere(_: Replaced) -> bool:
     return True
 
 
+class Question(Protocol):
+    """Which holdings count; in headroom.py a set of nodes, as pods of one priority see it."""
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from others."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Changes when holdings that did not count may count, or the other way round."""
+        ...
+
+    def counts(self, holding: Holding) -> bool:
+        """Tell whether a holding counts."""
+        ...
+
+    def frees(self, replaced: Replaced) -> bool:
+        """Tell whether pods that are replaced are here."""
+        ...
+
+
+class Tally(msgspec.Struct, gc=False):
+    """What the holdings that count for one question come to, and their pods."""
+
+    coming: Load = NOTHING
+    promised: Load = NOTHING
+    pods: int = 0
+
+    @property
+    def total(self) -> Load:
+        """All of it."""
+        return self.coming.plus(self.promised)
+
+    def add(self, part: Holding) -> None:
+        """Count one more."""
+        self.coming = self.coming.plus(part.coming)
+        self.promised = self.promised.plus(part.promised)
+        self.pods += part.count
+
+
 class Register:
     """All holdings by holder."""
 
@@ -83,6 +126,14 @@ class Register:
         self._holders: dict[str, tuple[Holding, ...]] = {}
         self._sums: dict[Key, Holding] = {}
         self._plural: dict[str, tuple[Holding, ...]] = {}
+        self._placements: dict[Placement, int] = {}
+        self._tallies: dict[Hashable, tuple[Question, Tally]] = {}
+        self._generation = 0
+
+    @property
+    def placements(self) -> Iterable[Placement]:
+        """Where anything is held; each once."""
+        return self._placements
 
     def of(self, holder: str) -> tuple[Holding, ...]:
         """Return what one holder holds."""
@@ -95,7 +146,8 @@ class Register:
             return
         if before and holder not in self._plural:
             self._sum(before[0], -1)
-        self._plural.pop(holder, None)
+        for each in self._plural.pop(holder, ()):
+            self._count_placement(each.placement, -1)
         if not holdings:
             self._holders.pop(holder, None)
             return
@@ -104,6 +156,36 @@ class Register:
             self._sum(holdings[0], 1)
         else:
             self._plural[holder] = holdings
+            for each in holdings:
+                self._count_placement(each.placement, 1)
+
+    def tally(self, question: Question) -> Tally:
+        """Return what counts, as `within` does, from sums that are kept up to date.
+
+        To be read at once: it changes with the holdings.
+        """
+        if question.generation != self._generation:
+            self._generation = question.generation
+            self._tallies.clear()
+        _, tally = self._tallies.get(question.key) or self._new_tally(question)
+        if not self._plural:
+            return tally
+        tally = msgspec.structs.replace(tally)
+        for holdings in self._plural.values():
+            most = largest(holdings, question.counts, question.frees)
+            if most is not None:
+                tally.add(most)
+        return tally
+
+    def _new_tally(self, question: Question) -> tuple[Question, Tally]:
+        if len(self._tallies) >= MAX_TALLIES:
+            del self._tallies[next(iter(self._tallies))]
+        tally = Tally()
+        for part in self._sums.values():
+            if question.counts(part):
+                tally.add(part)
+        self._tallies[question.key] = (question, tally)
+        return question, tally
 
     def within(self, counts: Counts, frees: Frees = _everywhere) -> Held:
         """Return the sum of all holdings that count, each holder once."""
@@ -138,14 +220,38 @@ class Register:
 
     def _sum(self, holding: Holding, sign: int) -> None:
         key = (holding.placement, holding.priority, holding.unit)
+        change = holding if sign > 0 else _negative(holding)
+        for question, tally in self._tallies.values():
+            if question.counts(holding):
+                tally.add(change)
         present = self._sums.get(key)
-        count = holding.count * sign + (present.count if present else 0)
-        total = holding.total.times(sign).plus(present.total if present else NOTHING)
-        coming = holding.coming.times(sign).plus(present.coming if present else NOTHING)
+        if present is None:
+            self._sums[key] = change
+            self._count_placement(holding.placement, 1)
+            return
+        count = present.count + change.count
+        total, coming = present.total.plus(change.total), present.coming.plus(change.coming)
         if count == 0 and total == NOTHING and coming == NOTHING:
-            self._sums.pop(key, None)
+            del self._sums[key]
+            self._count_placement(holding.placement, -1)
         else:
             self._sums[key] = Holding(*key, count, total, coming)
+
+    def _count_placement(self, placement: Placement, change: int) -> None:
+        count = self._placements.get(placement, 0) + change
+        if count:
+            self._placements[placement] = count
+        else:
+            del self._placements[placement]
+
+
+def _negative(holding: Holding) -> Holding:
+    return msgspec.structs.replace(
+        holding,
+        count=-holding.count,
+        total=NOTHING.minus(holding.total),
+        coming=NOTHING.minus(holding.coming),
+    )
 
 
 def held(holdings: Iterable[Holding]) -> Held:

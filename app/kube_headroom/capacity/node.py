@@ -5,7 +5,6 @@ such set up to date while pods come and go, so that a decision reads them in O(1
 """
 
 import heapq
-from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ _Value = TypeVar("_Value")
 MAX_LENSES: Final = 256  # each costs one addition a pod event; the oldest goes first
 MAX_PLACEMENTS: Final = 4096  # a stranger may send any number of different selectors
 MAX_KEPT_BYTES: Final = 8192  # of one placement: larger ones are worked out each time
+MAX_MEMBERS: Final = 64  # sets whose nodes are kept as a tuple
 EVERYTHING: Final = -(2**63)
 """The threshold of a pod that may not preempt: commitments of every priority are in its way."""
 
@@ -48,6 +48,8 @@ class NodeRow(msgspec.Struct):
     allocatable: Amounts
     ready: bool
     assigned: dict[int, Load]
+    frees: dict[int, Load] = msgspec.field(default_factory=dict)
+    """What is free by threshold, as far as it was asked for since anything changed here."""
 
     @property
     def available(self) -> bool:
@@ -98,6 +100,9 @@ class Nodes:
         self._vacant: list[int] = []
         self._assigned: dict[str, dict[int, Load]] = {}
         self._available: int | None = None
+        self._members: dict[int, tuple[NodeRow, ...]] = {}
+        self.generation = 0
+        """Changes with everything that decides which nodes can take which pods."""
 
     def put(self, facts: NodeFacts, allocatable: Amounts, *, ready: bool) -> bool:
         """Add a node or replace what is known of it; return whether its readiness changed."""
@@ -113,8 +118,8 @@ class Nodes:
             return True
         if row.allocatable != allocatable:
             row.allocatable = allocatable
-            self._lenses.clear()
-            self._can_hold.clear()
+            row.frees.clear()
+            self._restructured()
         changed = row.ready != ready
         if changed or row.facts != facts:
             row.facts, row.ready = facts, ready
@@ -140,7 +145,7 @@ class Nodes:
         """Take over policy's maximumLimits; the lenses are built anew."""
         if maximums != self.maximums:
             self.maximums = maximums
-            self._lenses.clear()
+            self._forget_frees()
 
     def assign(self, name: str, priority: int, load: Load, *, add: bool) -> None:
         """Add a pod to a node by its name, known or not, or take it off."""
@@ -149,11 +154,11 @@ class Nodes:
             self._change(name, priority, load, add=add)
             return
         affected = [lens for lens in self._lenses.values() if lens.bits >> row.index & 1]
-        for lens in affected:
-            lens.free = lens.free.minus(self._free(row, lens.threshold))
+        before = [self._free(row, lens.threshold) for lens in affected]
+        row.frees.clear()
         self._change(name, priority, load, add=add)
-        for lens in affected:
-            lens.free = lens.free.plus(self._free(row, lens.threshold))
+        for lens, free in zip(affected, before, strict=True):
+            lens.free = lens.free.minus(free).plus(self._free(row, lens.threshold))
 
     def _change(self, name: str, priority: int, load: Load, *, add: bool) -> None:
         assigned = self._assigned.setdefault(name, {})
@@ -223,22 +228,49 @@ class Nodes:
             )
         )
 
-    def members(self, bits: int) -> Iterator[NodeRow]:
-        """Yield the nodes of a set."""
-        for index, digit in enumerate(reversed(format(bits, "b"))):
-            row = self._indexed[index] if digit == "1" else None
-            if row is not None:
-                yield row
+    def members(self, bits: int) -> tuple[NodeRow, ...]:
+        """Return the nodes of a set."""
+        members = self._members.get(bits)
+        if members is None:
+            if len(self._members) >= MAX_MEMBERS:
+                del self._members[next(iter(self._members))]
+            rows = zip(reversed(format(bits, "b")), self._indexed, strict=False)
+            members = tuple(row for digit, row in rows if digit == "1" and row is not None)
+            self._members[bits] = members
+        return members
+
+    def fitting(self, bits: int, threshold: int, unit: Amounts, enough: int) -> int:
+        """Return how many whole units fit into single nodes of a set, counting until it is enough."""
+        count = 0
+        for row in self.members(bits):
+            free = (row.frees.get(threshold) or self._free(row, threshold)).requests
+            if unit.memory > free.memory or unit.cpu > free.cpu:
+                continue
+            count += free.over(unit)
+            if count >= enough:
+                break
+        return count
 
     def _free(self, row: NodeRow, threshold: int) -> Load:
-        load = row.load(threshold)
-        limits = self.maximums.of(row.allocatable).minus(load.limits)
-        return Load(row.allocatable.minus(load.requests), limits).clamped()
+        free = row.frees.get(threshold)
+        if free is None:
+            load = row.load(threshold)
+            limits = self.maximums.of(row.allocatable).minus(load.limits)
+            free = Load(row.allocatable.minus(load.requests), limits).clamped()
+            row.frees[threshold] = free
+        return free
+
+    def _forget_frees(self) -> None:
+        self._lenses.clear()
+        for row in self.rows.values():
+            row.frees.clear()
 
     def _restructured(self) -> None:
+        self.generation += 1
         self._eligible.clear()
         self._lenses.clear()
         self._can_hold.clear()
+        self._members.clear()
         self._available = None
 
 

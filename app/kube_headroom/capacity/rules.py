@@ -1,9 +1,12 @@
 """The capacity rules of a policy, in the form the judge reads: one row a code."""
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
 
+from kube_headroom.capacity.load import Load
 from kube_headroom.capacity.node import Maximums
 from kube_headroom.policy.model import Headroom
 
@@ -18,6 +21,9 @@ CODES: Final = {
     ("ephemeral_storage", "limits"): "HR205",
     ("pods", "requests"): "HR206",
 }
+_AMOUNTS: Final[dict[tuple[str, str], Callable[[Load], int]]] = {
+    (resource, basis): attrgetter(f"{basis}.{resource}") for resource, basis in CODES
+}
 TOO_LARGE: Final = "HR207"
 TOO_MANY: Final = "HR208"
 
@@ -31,6 +37,11 @@ class Rule(msgspec.Struct, frozen=True):
     action: Action
     reserve_basis_points: int = 0
     reserve_amount: int = 0
+
+    @property
+    def amount(self) -> Callable[[Load], int]:
+        """Read what a load has of this resource on this basis."""
+        return _AMOUNTS[self.resource, self.basis]
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -70,6 +70,19 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
         """Return these amounts with nothing below zero."""
         return self.maximum(ZERO)
 
+    def over(self, unit: "Amounts") -> int:
+        """Return how many whole units fit into these amounts; of what it has 0 does not matter."""
+        counts = []
+        if unit.cpu:
+            counts.append(self.cpu // unit.cpu)
+        if unit.memory:
+            counts.append(self.memory // unit.memory)
+        if unit.ephemeral_storage:
+            counts.append(self.ephemeral_storage // unit.ephemeral_storage)
+        if unit.pods:
+            counts.append(self.pods // unit.pods)
+        return max(0, min(counts)) if counts else 0
+
     def exceeding(self, other: "Amounts") -> tuple[str, ...]:
         """Return the names of the resources in which these amounts are larger than the other's."""
         return tuple(name for name in NAMES if getattr(self, name) > getattr(other, name))
