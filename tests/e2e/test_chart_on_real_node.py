@@ -12,7 +12,7 @@ from tests.chart.release import RESTRICTED, Release
 from tests.chart.render import CHART
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.waiting import wait_until
-from tests.e2e.manifests import demo_app, deployment
+from tests.e2e.manifests import Object, demo_app, deployment
 from tests.node.cluster import RealCluster
 from tests.node.image import REPOSITORY, TAG
 
@@ -68,7 +68,7 @@ def remains(release: Release) -> list[str]:
     return found.split()
 
 
-def on_simulated_nodes(manifest: dict) -> dict:
+def on_simulated_nodes(manifest: Object) -> Object:
     manifest["spec"]["template"]["spec"]["nodeSelector"] = {"type": "kwok"}
     return manifest
 
@@ -101,7 +101,7 @@ def test_a_policy_edit_works(cluster: ControlPlane, release: Release, namespace:
     policy = yaml.safe_load(stored["data"]["policy.yaml"])
     metadata = {"name": name, "namespace": release.namespace}
 
-    def config_map(text: str) -> dict:
+    def config_map(text: str) -> Object:
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.shell import Done
 from tests.controlplane.waiting import wait_until
 from tests.e2e.manifests import bare, demo_app, deployment, pod, template
 from tests.e2e.webhook import WebhookProcess
@@ -51,7 +52,7 @@ def test_an_edit_is_live_within_5_seconds(
     assert webhook.program.pid == pid
 
 
-def accepted(done):  # a finished command, once it succeeded
+def accepted(done: Done) -> Done | None:
     return done if done.returncode == 0 else None
 
 

@@ -13,6 +13,7 @@ from tests.e2e.looking import events, one, replicas, running
 from tests.e2e.manifests import (
     NODES,
     QUARTER,
+    Object,
     container,
     deployment,
     full_cluster,
@@ -37,7 +38,7 @@ def rest_of_cluster(cluster: ControlPlane, namespace: str, left: int) -> None:
     wait_until(lambda: running(cluster, namespace) == pods, 60, "the rest of the cluster to run")
 
 
-def nginx(namespace: str, count: int) -> dict:
+def nginx(namespace: str, count: int) -> Object:
     """Return nginx with its exporter beside it."""
     pods = template(
         container("64Mi", cpu="60m", name="nginx"), container("32Mi", cpu="30m", name="exporter")
