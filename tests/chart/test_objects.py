@@ -91,6 +91,20 @@ def test_a_dead_webhook_refuses_workloads_but_never_the_repair_of_its_policy(web
     assert webhooks["policy.kube-headroom.io"]["failurePolicy"] == "Ignore"
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"policy": {"mode": "audit"}}, "Ignore"),
+        ({"policy": {"mode": "warn"}}, "Fail"),
+        ({"policy": {"mode": "audit"}, "webhook": {"failurePolicy": "Fail"}}, "Fail"),
+        ({"policy": {"mode": "audit"}, "existingConfigMap": "mine"}, "Fail"),
+    ],
+)
+def test_a_trial_run_never_blocks_anybody_whatever_fails(values, expected):
+    configuration = only("ValidatingWebhookConfiguration", objects(values))
+    assert configuration["webhooks"][0]["failurePolicy"] == expected
+
+
 def test_dry_runs_are_judged(webhooks):
     effects = {name: webhook["sideEffects"] for name, webhook in webhooks.items()}
     assert effects == {

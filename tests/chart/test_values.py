@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from kube_headroom.policy.checks import requirement_violations
-from kube_headroom.policy.load import DEFAULT_POLICY, load_policy, policy_schema
+from kube_headroom.policy.load import DEFAULT_POLICY, load_policy
 from kube_headroom.policy.model import Requirements
+from kube_headroom.policy.schema import policy_schema
 from kube_headroom.resources.objects import KubeObject
 from kube_headroom.resources.pod import effective_pod
 from kube_headroom.resources.workload import workload_of

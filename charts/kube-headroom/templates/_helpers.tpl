@@ -42,6 +42,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default (printf "%s-policy" (include "kube-headroom.fullname" .)) .Values.existingConfigMap -}}
 {{- end -}}
 
+{{- define "kube-headroom.failurePolicy" -}}
+{{- $trial := and (eq .Values.policy.mode "audit") (not .Values.existingConfigMap) -}}
+{{- .Values.webhook.failurePolicy | default (ternary "Ignore" "Fail" $trial) -}}
+{{- end -}}
+
 {{- define "kube-headroom.image" -}}
 {{- $image := .Values.image.repository -}}
 {{- if .Values.image.registry -}}{{- $image = printf "%s/%s" .Values.image.registry $image -}}{{- end -}}
