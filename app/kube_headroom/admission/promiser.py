@@ -46,6 +46,8 @@ class LocalPromiser:
     ) -> tuple[Shortfall, ...]:
         """Judge and promise without giving way to another request."""
         if self._ledger.promised(promise):
+            if promise.base:  # another request may ask for the same update: it lasts anew
+                self._ledger.add(promise, self._clock())
             return ()  # the same review again: L11
         found = judge()
         if not refuses(found):
