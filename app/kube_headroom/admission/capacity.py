@@ -63,6 +63,10 @@ class CapacityJudge:
         def find() -> tuple[Shortfall, ...]:
             return shortfalls(self._view.book, subject.promise, terms.rules)
 
+        def find_current() -> tuple[Shortfall, ...]:
+            self._check_template(subject)
+            return find()
+
         def refuses(found: tuple[Shortfall, ...]) -> bool:
             return terms.binding and any(
                 terms.scope.cap(each.action) == "enforce" for each in found
@@ -72,7 +76,7 @@ class CapacityJudge:
             return Outcome(_findings(find(), subject, terms))
         try:
             found = await self._promiser.promise(
-                subject.promise, find, refuses, timeout_seconds=self._patience(terms)
+                subject.promise, find_current, refuses, timeout_seconds=self._patience(terms)
             )
         except ClusterUnavailable as error:
             outcome = self.unjudged(terms, str(error))
@@ -84,6 +88,18 @@ class CapacityJudge:
         """Return how long to wait for the promise: what is allowed in any case waits little."""
         binding = terms.binding and terms.scope.mode == "enforce"
         return terms.timeout_seconds if binding else min(terms.timeout_seconds, UNBOUND_SECONDS)
+
+    def _check_template(self, subject: Subject) -> None:
+        """Raise ClusterUnavailable if a Scale was read beside a template that another has replaced.
+
+        A Scale shows no template: the view's, or the newest that is promised, was taken. Another
+        replica may have promised a larger one, which is known here only now.
+        """
+        promise = subject.promise
+        latest = self._view.book.latest(promise.uid) if subject.pod is None else promise.version
+        asked = msgspec.structs.replace(promise.version, count=0)
+        if latest is None or msgspec.structs.replace(latest, count=0) != asked:
+            raise ClusterUnavailable("the workload of this Scale changes at this moment")
 
     async def record(self, subject: Subject) -> Outcome:
         """Promise without judging: what a controller carries out is known, never refused."""
