@@ -10,10 +10,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from kube_headroom.admission.committer import Figures
 from kube_headroom.admission.decision import Decision, Finding
 from kube_headroom.server.logging import JsonLines, LineBatch, Stamps, TextLines, configure_logging
 from kube_headroom.server.metrics import Metrics, RoomFigure, Scrape
 from kube_headroom.server.recorder import DecisionRecorder
+
+LEDGER_SERIES = ("commits_total", "conflicts_total", "full_total", "rows", "bytes")
 
 DENIED = Decision(
     uid="r1",
@@ -57,6 +60,9 @@ class FakeSources:
     def open_promises(self) -> int:
         return 7
 
+    def ledger_figures(self) -> Figures:
+        return Figures(commits=5, conflicts=2, full=1, rows=3, characters=400)
+
 
 def _series(metrics: Metrics) -> dict[str, float]:
     text = asyncio.run(Scrape(metrics.registry, FakeSources()).render()).decode()
@@ -84,6 +90,8 @@ def test_decisions_codes_times_and_states_are_in_a_scrape() -> None:
     assert series['kube_headroom_policy_info{hash="abc123"}'] == 1
     assert series["kube_headroom_certificate_expiry_seconds"] == 86400
     assert series["kube_headroom_open_promises"] == 7
+    ledger = {name: series[f"kube_headroom_ledger_{name}"] for name in LEDGER_SERIES}
+    assert list(ledger.values()) == [5, 2, 1, 3, 400]
 
 
 def test_strangers_words_do_not_make_series() -> None:

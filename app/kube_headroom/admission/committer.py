@@ -9,81 +9,112 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
+from kube_headroom.admission.ledger_limits import LedgerLimits, LedgerPace, excess, too_many_failing
 from kube_headroom.admission.promiser import Judge, Refuses
 from kube_headroom.capacity.headroom import Shortfall
 from kube_headroom.capacity.ledger_document import (
     Document,
+    Encoded,
     LedgerConflictError,
     LedgerStore,
     Stored,
     encode,
 )
+from kube_headroom.capacity.ledger_replica import LedgerReplica
 from kube_headroom.capacity.promise import Promise
-from kube_headroom.capacity.view import WORKLOADS, View
+from kube_headroom.capacity.view import View
 from kube_headroom.errors import ClusterUnavailable
 
-HOLDING: Final = frozenset({"pods", *WORKLOADS})
-"""The resources that hold commitments: their watermarks are kept."""
 
-
-class Pace(msgspec.Struct, frozen=True):
-    """How long things may take, in seconds, and how large the ledger may be."""
+class Patience(msgspec.Struct, frozen=True):
+    """How long the committer waits for what, in seconds."""
 
     share_of_timeout: float = 0.4
     """Of the caller's timeout: the API server's own retry needs the rest."""
     catch_up_seconds: float = 1.0
     poll_seconds: float = 0.005
+    slice_seconds: float = 0.002
+    """So long requests are judged before the loop may do something else."""
     sweep_seconds: float = 5.0
-    max_bytes: int = 256 * 1024
-    bytes_per_second: int = 2 * 1024 * 1024
-    """Of history that etcd keeps for five minutes (L10)."""
+    jitter_seconds: float = 0.02
+    """At most so long, twice as long after each further conflict, a lost race is waited out."""
+    longest_jitter_seconds: float = 0.3
 
 
-class _Waiter(msgspec.Struct, gc=True):
+class Figures(msgspec.Struct):
+    """What the committer has done so far, and how large the ledger is."""
+
+    commits: int = 0
+    conflicts: int = 0
+    full: int = 0
+    """Promises that found no place in the ledger."""
+    rows: int = 0
+    characters: int = 0
+
+
+class _Waiter(msgspec.Struct):
     promise: Promise
     judge: Judge
     refuses: Refuses
     result: "asyncio.Future[tuple[Shortfall, ...]]"
+    found: tuple[Shortfall, ...] = ()
+
+    def fail(self, error: Exception) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
+
+    def answer(self) -> None:
+        if not self.result.done():
+            self.result.set_result(self.found)
 
 
 class Committer:
     """A Promiser over a shared ledger. run() must run beside it, in the same event loop."""
 
     def __init__(
-        self, view: View, store: LedgerStore, clock: Callable[[], float], pace: Pace | None = None
+        self,
+        view: View,
+        store: LedgerStore,
+        clock: Callable[[], float],
+        *,
+        patience: Patience | None = None,
+        limits: LedgerLimits | None = None,
     ) -> None:
+        self.figures = Figures()
         self._view = view
         self._store = store
         self._clock = clock
-        self._pace = pace or Pace()
+        self._patience = patience or Patience()
+        self._limits = limits or LedgerLimits()
+        self._replica = LedgerReplica(view)
+        self._pace = LedgerPace(self._limits)
         self._queue: list[_Waiter] = []
         self._wake = asyncio.Event()
         self._wake.set()  # read the ledger at once
-        self._stored: Stored | None = None
         self._heard: Stored | None = None
-        self._settled: set[Promise] = set()
-        """Rows that others still hold open."""
         self._in_doubt = True
-        """Whether the ledger must be read anew: at first, and after a write without an answer."""
-        self._written_at = -1e9
-        self._closed_until = -1e9
-        self.commits = 0
-        self.conflicts = 0
+        """Whether the ledger must be read anew: at first, and when nobody knows what stands there."""
+        self._conflicts_in_a_row = 0
+        self._sweep_at = clock()
+        self._fault = "the ledger was not read yet"
 
     @property
     def missing(self) -> str | None:
-        """Why nothing can be promised yet; None once the ledger was read."""
-        return None if self._stored is not None else "the ledger was not read yet"
+        """Why nothing can be promised here at present; None when something can."""
+        return self._fault or None
+
+    def lagging(self) -> tuple[str, ...]:
+        """Return the resources in which the view is behind the ledger: for long, it needs a list."""
+        return self._replica.behind()
 
     async def promise(
         self, promise: Promise, judge: Judge, refuses: Refuses, *, timeout_seconds: float
     ) -> tuple[Shortfall, ...]:
         """Judge and promise; see Promiser. Raises ClusterUnavailable when it takes too long."""
-        seconds = timeout_seconds * self._pace.share_of_timeout
+        seconds = timeout_seconds * self._patience.share_of_timeout
         loop = asyncio.get_running_loop()
         waiter = _Waiter(promise, judge, refuses, loop.create_future())
         self._queue.append(waiter)
@@ -94,149 +125,204 @@ class Committer:
         except TimeoutError as error:
             raise ClusterUnavailable("the ledger could not be written in time") from error
 
+    # What the watch tells.
+
     def heard(self, stored: Stored) -> None:
-        """Take over what another replica wrote, as the watch shows it."""
+        """Note what another replica wrote."""
         if self._heard is None or stored.version > self._heard.version:
             self._heard = stored
+            self._pace.written(len(stored.text), self._clock())
+            self._wake.set()
+
+    def deleted(self) -> None:
+        """Note that somebody deleted it: it is made anew, and known to be incomplete."""
+        self._in_doubt = True
         self._wake.set()
+
+    # The one task.
 
     async def run(self) -> None:
         """Commit and sweep for ever."""
         while True:
-            sweep = await self._wait_for_work()
-            batch, self._queue = self._queue, []
+            await self._wait_for_work()
+            await asyncio.sleep(self._pace.seconds_left(self._clock()))
+            queue, self._queue = self._queue, []
+            waiting = [each for each in queue if not each.result.done()]
             try:
-                await self._commit([each for each in batch if not each.result.done()], sweep=sweep)
+                await self._commit(waiting)
             except ClusterUnavailable as error:
                 self._in_doubt = True
-                for waiter in batch:
-                    if not waiter.result.done():
-                        waiter.result.set_exception(error)
+                for waiter in waiting:
+                    waiter.fail(error)
 
-    async def _wait_for_work(self) -> bool:
-        """Return when something came in, or, with True, when it is time to sweep."""
-        seconds = self._pace.sweep_seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spread
+    async def _wait_for_work(self) -> None:
+        """Return when something came in, or when it is time to sweep."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(0.0, self._sweep_at - self._clock())):
                 await self._wake.wait()
         except TimeoutError:
-            return True
+            return
         self._wake.clear()
-        return False
 
-    async def _commit(self, batch: list[_Waiter], *, sweep: bool) -> None:
-        """Judge a batch, write what is granted without what is settled, then answer."""
-        while True:
-            await self._take_over()
-            if not batch and not (sweep and self._droppable()):
-                return
-            await self._catch_up()
-            found = [self._judged(each) for each in batch]
-            granted = [promise for promise, _ in found if promise is not None]
-            if not granted and not sweep:
-                break
-            if await self._written():
-                break
-            for promise in filter(self._view.ledger.promised, granted):
-                self._view.ledger.drop(promise)
-        for waiter, (_, shortfalls) in zip(batch, found, strict=True):
-            if not waiter.result.done():
-                waiter.result.set_result(shortfalls)
+    async def _commit(self, waiting: list[_Waiter]) -> None:
+        """Judge all that wait, write what is granted without what is over, then answer."""
+        await self._take_over()
+        if waiting and (why := await self._unjudgeable()):
+            for waiter in waiting:
+                waiter.fail(ClusterUnavailable(why))
+            waiting = []
+        await self._judge_all(waiting)
+        if not self._has_news() or await self._write(waiting):
+            self._conflicts_in_a_row = 0
+            for waiter in waiting:
+                waiter.answer()
+            return
+        self._queue[:0] = waiting
+        self._wake.set()
+        await self._wait_out()
 
-    def _judged(self, waiter: _Waiter) -> "tuple[Promise | None, tuple[Shortfall, ...]]":
-        """Judge one request beside all granted before it; return the promise if one is new."""
+    def _has_news(self) -> bool:
+        """Tell whether there is something to write; what is over can wait for the next sweep."""
+        replica, now = self._replica, self._clock()
+        if now >= self._sweep_at:
+            spread = random.uniform(0.5, 1.5)  # noqa: S311 - so that replicas do not all sweep at once
+            self._sweep_at = now + self._patience.sweep_seconds * spread
+            replica.settle()
+            return bool(replica.has_news or replica.is_droppable)
+        return replica.has_news
+
+    async def _judge_all(self, waiting: list[_Waiter]) -> None:
+        """Judge one after the other; others may use the loop in between, the ledger stands still."""
+        until = self._clock() + self._patience.slice_seconds
+        for waiter in waiting:
+            self._judge(waiter)
+            if self._clock() >= until:
+                await asyncio.sleep(0)
+                until = self._clock() + self._patience.slice_seconds
+
+    def _judge(self, waiter: _Waiter) -> None:
+        """Judge one request beside all granted before it, and grant it if it is not refused."""
+        replica, promise, now = self._replica, waiter.promise, self._clock()
+        if waiter.result.done() or replica.covers(promise, now):
+            return
         ledger = self._view.ledger
-        if ledger.promised(waiter.promise):
-            return None, ()  # the same review again: L11
-        found = waiter.judge()
-        if waiter.refuses(found) or waiter.result.done():
-            return None, found
-        ledger.add(waiter.promise, self._clock())
-        return waiter.promise, found
+        if not ledger.promised(promise):
+            try:
+                waiter.found = waiter.judge()
+            except Exception as error:  # noqa: BLE001 - a bug costs the one request that meets it
+                waiter.fail(error)
+                return
+            if waiter.refuses(waiter.found):
+                return
+            if too_many_failing(ledger, promise.namespace):
+                self._refuse(waiter, f"promises of namespace {promise.namespace} keep failing")
+                return
+        replica.grant(promise, now)
 
-    async def _written(self) -> bool:
-        """Write the open promises; False if another write came first and all is to be judged anew."""
-        stored = self._stored
+    # The store.
+
+    async def _write(self, waiting: list[_Waiter]) -> bool:
+        """Write a draft; False if another write came first and all is to be judged anew."""
+        stored = self._replica.stored
         assert stored is not None
-        watermarks = {
-            name: max(stored.document.watermarks.get(name, 0), version)
-            for name, version in self._view.event_versions.items()
-            if name in HOLDING and version
-        }
-        document = Document(tuple(self._view.ledger), watermarks, uuid.uuid4().hex)
-        text = encode(document)
-        await self._wait_for_pace(len(text))
+        document, encoded = self._draft(waiting)
         try:
-            version = await self._store.write(text, stored)
-        except LedgerConflictError:
-            self.conflicts += 1
-            await asyncio.sleep(random.uniform(0.0, 0.02))  # noqa: S311 - spread
-            self._heard = await self._store.read()
-            return False
-        except ClusterUnavailable:
-            self._heard = await self._store.read()  # raises if nobody can tell
-            if self._heard.document.write != document.write:
-                return False
-            version = self._heard.version
-        self.commits += 1
-        self._stored = Stored(document, stored.uid, version)
+            version = await self._store.write(encoded.text, stored)
+        except (LedgerConflictError, ClusterUnavailable) as error:
+            return await self._recover(document, encoded, error)
+        self._wrote(document, Stored(encoded.text, stored.uid, version))
         return True
+
+    async def _recover(self, document: Document, encoded: Encoded, error: Exception) -> bool:
+        """Find out whether a write that failed, or was not answered, took place (L9)."""
+        self._in_doubt = True
+        newest = await self._store.read()
+        if newest is not None and newest.text == encoded.text:
+            self._in_doubt = False
+            self._wrote(document, newest)
+            return True
+        for promise in self._replica.granted:
+            self._replica.withdraw(promise)
+        if isinstance(error, LedgerConflictError):
+            self.figures.conflicts += 1
+            return False
+        raise error
+
+    def _draft(self, waiting: list[_Waiter]) -> tuple[Document, Encoded]:
+        """Return a draft that the limits allow; who asked for more than that is refused."""
+        write = uuid.uuid4().hex
+        document = self._replica.draft(write)
+        encoded = encode(document)
+        granted = self._replica.granted
+        for promise in excess(encoded, granted, self._limits):
+            self._replica.withdraw(promise)
+            for waiter in waiting:
+                if waiter.promise == promise:
+                    self._refuse(waiter, "the ledger is full")
+        if len(self._replica.granted) == len(granted):
+            return document, encoded
+        document = self._replica.draft(write)
+        return document, encode(document)
+
+    def _refuse(self, waiter: _Waiter, why: str) -> None:
+        self.figures.full += 1
+        waiter.fail(ClusterUnavailable(why))
+
+    def _wrote(self, document: Document, stored: Stored) -> None:
+        self._replica.written(document, stored)
+        self._pace.written(len(stored.text), self._clock())
+        self.figures.commits += 1
+        self._note_size()
 
     async def _take_over(self) -> None:
         """Make the open promises those that stand in the newest ledger known."""
-        if self._in_doubt:
-            self._heard = await self._store.read()
-        newest, self._heard = self._heard, None
-        known = self._stored.version if self._stored is not None else -1
-        if newest is None or (newest.version <= known and not self._in_doubt):
-            return
-        self._in_doubt = False
-        now = self._clock()
-        if self._stored is not None and newest.uid != self._stored.uid:
-            # Somebody deleted it: what stood there is lost, and may still come into being (L9).
-            self._closed_until = now + self._view.ledger.promise_seconds
-        self._replace_open_promises(newest, now)
-        self._stored = newest
+        known = self._replica.stored
+        if self._in_doubt or known is None:
+            newest = await self._read()
+        else:
+            heard, self._heard = self._heard, None
+            if heard is None or (heard.uid == known.uid and heard.version <= known.version):
+                return
+            newest = heard if heard.uid == known.uid else await self._read()
+        try:
+            self._replica.take_over(newest, self._clock())
+        except ClusterUnavailable as error:
+            self._fault = str(error)
+            raise
+        self._in_doubt, self._fault = False, ""
+        self._note_size()
 
-    def _replace_open_promises(self, newest: Stored, now: float) -> None:
-        """Open what is new, close what is gone, and do not open again what was settled here.
+    async def _read(self) -> Stored:
+        """Return what stands in the store, made anew where there is nothing."""
+        while True:
+            stored = await self._store.read()
+            if stored is not None:
+                return stored
+            lost = uuid.uuid4().hex if self._replica.stored is not None else ""
+            try:
+                return await self._store.create(encode(Document(gap=lost)).text)
+            except LedgerConflictError:
+                continue  # another replica made it meanwhile
 
-        What others dropped was settled in their view; the watermark keeps us from judging before
-        ours is as far.
-        """
-        ledger, rows = self._view.ledger, set(newest.document.rows)
-        before = self._stored.document.rows if self._stored is not None else ()
-        self._settled.update(each for each in before if not ledger.promised(each))
-        self._settled &= rows
-        for promise in [each for each in ledger if each not in rows]:
-            ledger.drop(promise)
-        for promise in newest.document.rows:
-            known = ledger.promised(promise) or promise in self._settled
-            if not known and not self._view.shows(promise):
-                ledger.add(promise, now)
-
-    async def _catch_up(self) -> None:
-        """Wait until the view is as far as those who wrote the ledger (L6)."""
-        assert self._stored is not None
-        now = self._clock()
-        if now < self._closed_until:
-            raise ClusterUnavailable("the ledger was deleted; its promises are waited for")
-        watermarks = self._stored.document.watermarks
-        until = now + self._pace.catch_up_seconds
-        while lagging := self._view.behind(watermarks):
+    async def _unjudgeable(self) -> str:
+        """Wait until the view is as far as those who wrote the ledger (L6); return why it is not."""
+        if self._replica.is_closed:
+            return "promises were lost; nothing is promised until they are over"
+        until = self._clock() + self._patience.catch_up_seconds
+        while lagging := self._replica.behind():
             if self._clock() >= until:
-                raise ClusterUnavailable(f"the view is behind the ledger: {', '.join(lagging)}")
-            await asyncio.sleep(self._pace.poll_seconds)
+                return f"the view is behind the ledger: {', '.join(lagging)}"
+            await asyncio.sleep(self._patience.poll_seconds)
+        return ""
 
-    def _droppable(self) -> bool:
-        """Tell whether rows stand in the ledger that this view knows to be settled or expired."""
-        assert self._stored is not None
-        return len(self._stored.document.rows) > len(self._view.ledger)
+    async def _wait_out(self) -> None:
+        """Let others go first for a moment, longer each time (L2)."""
+        self._conflicts_in_a_row += 1
+        longest = self._patience.jitter_seconds * 2 ** min(self._conflicts_in_a_row, 6)
+        longest = min(longest, self._patience.longest_jitter_seconds)
+        await asyncio.sleep(random.uniform(0.0, longest))  # noqa: S311 - spread
 
-    async def _wait_for_pace(self, size: int) -> None:
-        if size > self._pace.max_bytes:
-            raise ClusterUnavailable(f"the ledger is full: {size} bytes")
-        seconds = self._written_at + size / self._pace.bytes_per_second - self._clock()
-        if seconds > 0:
-            await asyncio.sleep(seconds)
-        self._written_at = self._clock()
+    def _note_size(self) -> None:
+        stored = self._replica.stored
+        self.figures.rows = len(self._replica.document.rows)
+        self.figures.characters = len(stored.text) if stored is not None else 0

@@ -7,11 +7,12 @@
 Absence never settles a create: a view that lags cannot tell "not yet" from "gone" (L5, L7).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from kube_headroom.capacity.book import Book
+from kube_headroom.capacity.failures import Failures
 from kube_headroom.capacity.promise import Promise
 
 
@@ -30,6 +31,8 @@ class Ledger:
         self.promise_seconds = promise_seconds
         self._rows: dict[Promise, _Row] = {}
         self._of_uid: dict[str, list[Promise]] = {}
+        self._lost: dict[str, _Row] = {}
+        self.failures = Failures()
 
     def __len__(self) -> int:
         """Return the number of open promises."""
@@ -61,22 +64,30 @@ class Ledger:
         """
         for promise in tuple(self._of_uid.get(uid, ())):
             if resource_version > promise.base:
+                self.failures.came_true(promise.namespace)
                 self.drop(promise)
 
     def due(self, now: float) -> set[str]:
         """Return the resources with old promises, whose current rv would prove that they failed."""
         return {
-            promise.resource
-            for promise, row in self._rows.items()
+            resource
+            for resource, row in self._questions()
             if row.proof is None and now - row.since >= self.promise_seconds
         }
 
     def prove(self, resource: str, resource_version: int, now: float) -> None:
         """Note a rv of a resource, read at this time from the API server itself."""
-        for promise, row in self._rows.items():
+        for about, row in self._questions():
             old = now - row.since >= self.promise_seconds
-            if row.proof is None and old and promise.resource == resource:
+            if row.proof is None and old and about == resource:
                 row.proof = resource_version
+
+    def unproven(self, resource: str, resource_version: int) -> bool:
+        """Tell whether something ends as soon as the view has passed a rv that it has not."""
+        return any(
+            about == resource and row.proof is not None and row.proof > resource_version
+            for about, row in self._questions()
+        )
 
     def expire(self, resource: str, resource_version: int) -> int:
         """Drop the old promises of a resource that the view has passed; return how many."""
@@ -88,7 +99,11 @@ class Ledger:
             and resource_version >= row.proof
         ]
         for promise in passed:
+            self.failures.failed(promise.namespace)
             self.drop(promise)
+        lost = self._lost.get(resource)
+        if lost is not None and lost.proof is not None and resource_version >= lost.proof:
+            del self._lost[resource]
         return len(passed)
 
     def drop(self, promise: Promise) -> None:
@@ -99,3 +114,23 @@ class Ledger:
         if not others:
             del self._of_uid[promise.uid]
         self._book.lift(promise)
+
+    # What was promised and got lost (L9).
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was promised is here, in the view, or has failed."""
+        return not self._lost
+
+    def lose(self, resources: Iterable[str], now: float) -> None:
+        """Somebody removed promises of these resources: like old promises, they end by proof."""
+        self._lost = {resource: _Row(now) for resource in resources}
+
+    def mend(self) -> None:
+        """Another replica proved that nothing is missing any more."""
+        self._lost = {}
+
+    def _questions(self) -> Iterator[tuple[str, _Row]]:
+        for promise, row in self._rows.items():
+            yield promise.resource, row
+        yield from self._lost.items()

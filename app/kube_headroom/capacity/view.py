@@ -32,6 +32,8 @@ ADVISORY: Final = ("resourcequotas",)
 """What only warnings are made of: no verdict waits for it."""
 RESOURCES: Final = (*COMPLETING, *ADVISORY, "nodes", "pods", *WORKLOADS)
 """All that a full view holds."""
+POLICY: Final = "policy"
+"""What the policy in force is called among the versions."""
 
 
 class View:
@@ -144,6 +146,11 @@ class View:
         self._last_progress[resource] = now
         seen = version_number(resource_version)
         self.resource_versions[resource] = max(self.resource_versions[resource], seen)
+
+    def note_policy(self, resource_version: str) -> None:
+        """Note which version of the policy's object was taken over (ledger-protocol L6)."""
+        seen = version_number(resource_version)
+        self.resource_versions[POLICY] = self.event_versions[POLICY] = seen
 
     # Questions.
 

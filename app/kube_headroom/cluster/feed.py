@@ -46,6 +46,10 @@ class Feed:
         """List this type anew at once (ledger rule L8)."""
         self.reflectors[plural].relist()
 
+    def hurry(self, plural: str) -> None:
+        """Let the API server say soon how far this type's watch is (ledger rule L7)."""
+        self.reflectors[plural].hurry()
+
     async def current_version(self, plural: str) -> str:
         """Ask the API server which version this type is at now (ledger rule L7)."""
         resource = self.reflectors[plural].resource

@@ -1,18 +1,12 @@
 """The shared ledger in one ConfigMap: read, compare-and-swap, and a watch on what others write."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 
-from kube_headroom.capacity.ledger_document import (
-    Document,
-    LedgerConflictError,
-    Stored,
-    decode,
-    encode,
-)
+from kube_headroom.capacity.ledger_document import LedgerConflictError, Stored
 from kube_headroom.capacity.rows import version_number
 from kube_headroom.cluster.api_error import ApiError
 from kube_headroom.cluster.client import Client
@@ -21,63 +15,88 @@ from kube_headroom.cluster.resource_paths import ResourcePath
 from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.resources.objects import KubeObject
 
+Send = Callable[[str, bytes], Awaitable[bytes]]
+
 KEY: Final = "ledger.json"
+ACCOUNT: Final = "system:serviceaccount:"
+WHO_AM_I: Final = b'{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}'
 
 
 class ConfigMapLedgerStore:
-    """A LedgerStore; `owner` is an ownerReference, so that uninstalling leaves nothing."""
+    """A LedgerStore. The ConfigMap belongs to our ServiceAccount: uninstalling leaves nothing."""
 
-    def __init__(
-        self, client: Client, namespace: str, name: str, owner: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, client: Client, namespace: str, name: str) -> None:
         self._client = client
-        self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._namespace = namespace
         self._name = name
-        self._metadata: dict[str, Any] = {"name": name, "namespace": namespace}
-        if owner is not None:
-            self._metadata["ownerReferences"] = [owner]
+        self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._owner: dict[str, str] | None = None
 
-    async def read(self) -> Stored:
-        """Return the ledger, created empty if absent."""
+    async def read(self) -> Stored | None:
+        """Return the ledger; None if there is none."""
         try:
             return stored_in(_object(await self._client.get(f"{self._collection}/{self._name}")))
         except ApiError as error:
-            if error.status != 404:
-                raise
-        try:
-            body = self._body(encode(Document()), "")
-            return stored_in(_object(await self._client.post(self._collection, body)))
-        except ApiError as error:
-            if error.status != 409:
-                raise
-        return await self.read()  # another replica made it meanwhile
+            if error.status == 404:
+                return None
+            raise
+
+    async def create(self, text: str) -> Stored:
+        """Make the ledger."""
+        return stored_in(_object(await self._sent(self._client.post, self._collection, text, {})))
 
     async def write(self, text: str, on: Stored) -> int:
         """Replace the ledger if it is still the one that this was judged on."""
+        path = f"{self._collection}/{self._name}"
+        there = {"resourceVersion": str(on.version), "uid": on.uid}
+        return stored_in(_object(await self._sent(self._client.put, path, text, there))).version
+
+    async def _sent(self, send: Send, path: str, text: str, metadata: dict[str, Any]) -> bytes:
+        metadata |= {"name": self._name, "namespace": self._namespace}
+        if self._owner is None:
+            self._owner = await self._own_account()
+        if self._owner:
+            metadata["ownerReferences"] = [self._owner]
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: text}}
         try:
-            body = self._body(text, str(on.version), on.uid)
-            answer = await self._client.put(f"{self._collection}/{self._name}", body)
+            return await send(path, msgspec.json.encode(body))
         except ApiError as error:
             if error.status in {404, 409}:
                 raise LedgerConflictError from error
             raise
-        return stored_in(_object(answer)).version
 
-    def _body(self, text: str, version: str, uid: str = "") -> bytes:
-        metadata = dict(self._metadata)
-        if version:
-            metadata |= {"resourceVersion": version, "uid": uid}
-        return msgspec.json.encode(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: text}}
-        )
+    async def _own_account(self) -> dict[str, str]:
+        """Return a reference to the ServiceAccount that we are; empty if we are none of ours."""
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        try:
+            answer = msgspec.json.decode(await self._client.post(path, WHO_AM_I), type=_Review)
+        except (ApiError, msgspec.MsgspecError):
+            return {}  # the API server is older, or does not say
+        user = answer.status.user_info
+        namespace, _, name = user.username.removeprefix(ACCOUNT).partition(":")
+        if not user.username.startswith(ACCOUNT) or namespace != self._namespace or not user.uid:
+            return {}
+        return {"apiVersion": "v1", "kind": "ServiceAccount", "name": name, "uid": user.uid}
+
+
+class _User(msgspec.Struct):
+    username: str = ""
+    uid: str = ""
+
+
+class _ReviewStatus(msgspec.Struct, rename="camel"):
+    user_info: _User = msgspec.field(default_factory=_User)
+
+
+class _Review(msgspec.Struct):
+    status: _ReviewStatus = msgspec.field(default_factory=_ReviewStatus)
 
 
 def stored_in(obj: KubeObject) -> Stored:
-    """Return what a ConfigMap holds. Raises ClusterUnavailable if it cannot be read."""
-    metadata, data = obj.metadata, obj.data or {}
-    document = decode(data[KEY]) if KEY in data else Document()
+    """Return what a ConfigMap holds; text that is missing is as unreadable as any other."""
+    metadata = obj.metadata
     version = version_number(metadata.resource_version or "")
-    return Stored(document, metadata.uid or "", version)
+    return Stored((obj.data or {}).get(KEY) or "", metadata.uid or "", version)
 
 
 def _object(body: bytes) -> KubeObject:
@@ -90,12 +109,13 @@ def _object(body: bytes) -> KubeObject:
 class LedgerWatch:
     """Tells what other replicas write."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each names one thing, most have defaults
         self,
         client: Client,
         namespace: str,
         name: str,
         heard: Callable[[Stored], None],
+        deleted: Callable[[], None],
         *,
         settings: ReflectorSettings = ReflectorSettings(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.monotonic,
@@ -103,7 +123,7 @@ class LedgerWatch:
         resource = ResourcePath(
             "configmaps", "ConfigMap", namespace=namespace, field_selector=f"metadata.name={name}"
         )
-        self.reflector = Reflector(client, resource, _Heard(heard), settings, clock)
+        self.reflector = Reflector(client, resource, _Heard(heard, deleted), settings, clock)
 
     async def run(self) -> None:
         """Follow the ledger until cancelled."""
@@ -113,20 +133,24 @@ class LedgerWatch:
 class _Heard:
     """A view of one object, whose every version is passed on."""
 
-    def __init__(self, heard: Callable[[Stored], None]) -> None:
+    def __init__(self, heard: Callable[[Stored], None], deleted: Callable[[], None]) -> None:
         self._heard = heard
+        self._deleted = deleted
+        self._found = False
 
-    def begin_list(self, resource: str) -> None:
-        """There is one object at most."""
+    def begin_list(self, resource: str) -> None:  # noqa: ARG002 - there is one
+        self._found = False
 
-    def put(self, resource: str, obj: KubeObject) -> None:  # noqa: ARG002 - there is one
+    def put(self, resource: str, obj: KubeObject) -> None:  # noqa: ARG002
+        self._found = True
         self._heard(stored_in(obj))
 
-    def remove(self, resource: str, obj: KubeObject) -> None:
-        """The next write finds it gone and makes it anew."""
+    def remove(self, resource: str, obj: KubeObject) -> None:  # noqa: ARG002
+        self._deleted()
 
-    def end_list(self, resource: str, resource_version: str, now: float) -> None:
-        """Nothing to drop."""
+    def end_list(self, resource: str, resource_version: str, now: float) -> None:  # noqa: ARG002
+        if not self._found:
+            self._deleted()
 
     def progress(self, resource: str, resource_version: str, now: float) -> None:
         """A ledger does not get stale: a write on an old one fails."""

@@ -26,6 +26,7 @@ class PolicySource:
         on_text: OnText,
         *,
         key: str = "policy.yaml",
+        on_version: Callable[[str], None] | None = None,
         settings: ReflectorSettings = ReflectorSettings(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -33,7 +34,9 @@ class PolicySource:
         resource = ResourcePath(
             "configmaps", "ConfigMap", namespace=namespace, field_selector=f"metadata.name={name}"
         )
-        self.reflector = Reflector(client, resource, _OneText(name, key, on_text), settings, clock)
+        self.reflector = Reflector(
+            client, resource, _OneText(name, key, on_text, on_version), settings, clock
+        )
 
     async def run(self) -> None:
         """Follow the ConfigMap until cancelled."""
@@ -43,7 +46,10 @@ class PolicySource:
 class _OneText:
     """A view of a single key of a single object."""
 
-    def __init__(self, name: str, key: str, on_text: OnText) -> None:
+    def __init__(
+        self, name: str, key: str, on_text: OnText, on_version: Callable[[str], None] | None
+    ) -> None:
+        self._on_version = on_version
         self._name = name
         self._key = key
         self._on_text = on_text
@@ -58,10 +64,13 @@ class _OneText:
         if obj.metadata.name != self._name:
             return
         text = (obj.data or {}).get(self._key)
+        version = obj.metadata.resource_version or ""
         if self._listing:
             self._listed = text
         else:
-            self._tell(text, obj.metadata.resource_version or "")
+            self._tell(text, version)
+        if self._on_version is not None:
+            self._on_version(version)
 
     def remove(self, resource: str, obj: KubeObject) -> None:  # noqa: ARG002
         if obj.metadata.name == self._name:

@@ -84,6 +84,7 @@ class Reflector:
         self._version: str | None = None
         self._progress_at = clock()
         self._in_doubt = False
+        self._hurried = False
         self._expired_at = float("-inf")
         self._expired_lists = 0
         self._watching: asyncio.Task[None] | None = None
@@ -97,6 +98,12 @@ class Reflector:
         """List anew at once, when the watch is suspected to lag (ledger rule L8)."""
         if self._watching is not None:
             self._version = None
+            self._watching.cancel()
+
+    def hurry(self) -> None:
+        """Watch anew from here for a short time: the server then soon says how far it is."""
+        if self._watching is not None and not self._hurried and not self._in_doubt:
+            self._hurried = True
             self._watching.cancel()
 
     async def run(self) -> None:
@@ -114,6 +121,8 @@ class Reflector:
         await self._watch_until_relist()
         if self._in_doubt:
             self._version = None  # that watch proved nothing: a list does
+        elif self._hurried:
+            return  # ended by us
         elif self._version is not None and self.events == events and self._clock() - started < 1:
             raise ClusterUnavailable(f"watch {self.resource.plural}: ended at once, empty")
 
@@ -232,7 +241,8 @@ class Reflector:
 
     def _watch_seconds(self) -> int:
         settings = self._settings
-        if self._in_doubt:
+        if self._in_doubt or self._hurried:
+            self._hurried = False
             return settings.proof_seconds
         return random.randint(  # noqa: S311 - spread, no secret
             settings.watch_least_seconds, settings.watch_most_seconds

@@ -45,7 +45,12 @@ async def cluster_origin(
     conditions = [Condition("watches", lambda: _not_current(view, feed, clock()))]
     if settings.policy_file is None:
         source = PolicySource(
-            client, settings.namespace, settings.policy_configmap, policy.on_text, clock=clock
+            client,
+            settings.namespace,
+            settings.policy_configmap,
+            policy.on_text,
+            on_version=view.note_policy,
+            clock=clock,
         )
         background.append(source.run)
     if own is not None and settings.webhook_configuration:
@@ -58,7 +63,7 @@ async def cluster_origin(
         conditions=tuple(conditions),
         background=tuple(background),
         close=client.close,
-        current_version=feed.current_version,
+        versions=feed,
     )
 
 

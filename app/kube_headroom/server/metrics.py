@@ -5,7 +5,7 @@ of the request path are bound once; what is a state of others is read from them 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,10 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from kube_headroom.admission.committer import Figures
 from kube_headroom.admission.decision import Decision
 
 OTHER = "other"
@@ -108,6 +111,10 @@ class Sources(Protocol):
 
     def open_promises(self) -> int:
         """Promises that the view does not show yet."""
+        ...
+
+    def ledger_figures(self) -> Figures | None:
+        """What was written to the shared ledger; None without one."""
         ...
 
 
@@ -205,6 +212,8 @@ class Scrape:
             name: Gauge(f"kube_headroom_{name}", text, ("resource", "basis"), registry=registry)
             for name, text in _ROOM_GAUGES
         }
+        self._ledger = _LedgerSeries()
+        registry.register(self._ledger)
         self._policy = Info("kube_headroom_policy", "The policy in force.", registry=registry)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -222,6 +231,7 @@ class Scrape:
         self._plain["ready"].set(sources.ready())
         self._plain["certificate_expiry_seconds"].set(sources.certificate_seconds())
         self._plain["open_promises"].set(sources.open_promises())
+        self._ledger.figures = sources.ledger_figures()
         for resource, seconds in sources.watch_ages().items():
             self._ages.labels(resource).set(seconds)
         for figure in sources.rooms():
@@ -230,6 +240,27 @@ class Scrape:
             self._rooms["committed"].labels(*labels).set(figure.committed)
             self._rooms["headroom"].labels(*labels).set(figure.headroom)
         self._policy.info({"hash": sources.policy_hash()})
+
+
+class _LedgerSeries(Collector):
+    """The shared ledger's figures as they are; no series where there is no such ledger."""
+
+    def __init__(self) -> None:
+        self.figures: Figures | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        figures, name = self.figures, "kube_headroom_ledger"
+        if figures is None:
+            return
+        yield CounterMetricFamily(f"{name}_commits", "Writes of this replica.", figures.commits)
+        yield CounterMetricFamily(
+            f"{name}_conflicts", "Writes that another replica's came before.", figures.conflicts
+        )
+        yield CounterMetricFamily(
+            f"{name}_full", "Promises that found no place in it.", figures.full
+        )
+        yield GaugeMetricFamily(f"{name}_rows", "Promises of all replicas in it.", figures.rows)
+        yield GaugeMetricFamily(f"{name}_bytes", "Its size.", figures.characters)
 
 
 _PLAIN_GAUGES = (

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from kube_headroom.admission.committer import Figures
 from kube_headroom.admission.promiser import Promiser
 from kube_headroom.capacity.view import RESOURCES as VIEWED
 from kube_headroom.capacity.view import View
@@ -11,7 +12,7 @@ from kube_headroom.resources.objects import KubeObject
 from kube_headroom.server.lifecycle import Condition
 from kube_headroom.server.run import Work
 from kube_headroom.server.settings import Settings
-from kube_headroom.server.upkeep import CurrentVersion
+from kube_headroom.server.upkeep import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class Origin:
     conditions: tuple[Condition, ...]
     background: tuple[Work, ...]
     close: Callable[[], Awaitable[None]]
-    current_version: CurrentVersion | None
-    """Asks a type's version now; None where nothing ever changes."""
+    versions: Versions | None
+    """How far the view's types are; None where nothing ever changes."""
 
 
 async def _nothing() -> None:
@@ -34,6 +35,9 @@ class OpenLedger:
     """Where promises are kept; in memory nothing has to run beside it."""
 
     promiser: Promiser
+    lagging: Callable[[], tuple[str, ...]] = tuple
+    """In what the view is behind the promises of others."""
+    figures: Figures | None = None
     conditions: tuple[Condition, ...] = ()
     background: tuple[Work, ...] = ()
     close: Callable[[], Awaitable[None]] = _nothing
@@ -43,7 +47,7 @@ def snapshot_origin(settings: Settings, view: View, now: float) -> Origin:
     """Fill the view from a file, once."""
     assert settings.snapshot is not None
     fill_view(_Viewed(view), load_snapshot(settings.snapshot), now=now)
-    return Origin(conditions=(), background=(), close=_nothing, current_version=None)
+    return Origin(conditions=(), background=(), close=_nothing, versions=None)
 
 
 class _Viewed:

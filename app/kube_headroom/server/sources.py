@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
+from kube_headroom.admission.committer import Figures
 from kube_headroom.admission.reviewer import Reviewer
 from kube_headroom.capacity.node import EVERYTHING
 from kube_headroom.capacity.view import View
@@ -25,6 +26,7 @@ class ServiceSources:
     reviewer: Reviewer
     certificate: Served
     clock: Callable[[], float]
+    ledger: Figures | None = None
 
     def in_flight(self) -> int:
         """Reviews being judged."""
@@ -64,6 +66,10 @@ class ServiceSources:
     def open_promises(self) -> int:
         """Promises that the view does not show yet."""
         return len(self.view.ledger)
+
+    def ledger_figures(self) -> Figures | None:
+        """What was written to the shared ledger."""
+        return self.ledger
 
 
 def _lands_in(eligible: int, nodes: int) -> bool:

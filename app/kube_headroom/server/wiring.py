@@ -25,7 +25,7 @@ from kube_headroom.server.recorder import DecisionRecorder
 from kube_headroom.server.run import Service, Work
 from kube_headroom.server.settings import Settings, SettingsError
 from kube_headroom.server.sources import ServiceSources
-from kube_headroom.server.upkeep import freeze_when_ready, keep_book
+from kube_headroom.server.upkeep import freeze_when_ready, keep_book, relist_laggards
 from kube_headroom.server.validate import Validate
 from kube_headroom.tls.own import OwnCertificate
 from kube_headroom.tls.serve import CertificateFiles
@@ -67,14 +67,18 @@ async def build_service(settings: Settings) -> Service:
         max_body_bytes=settings.max_body_bytes,
         max_in_flight=settings.max_in_flight,
     )
-    sources = ServiceSources(validate, readiness, view, reviewer, certificate, clock)
+    sources = ServiceSources(
+        validate, readiness, view, reviewer, certificate, clock, ledger.figures
+    )
     scrape = Scrape(metrics.registry, sources)
     background: list[Work] = [
         *origin.background,
         *ledger.background,
-        partial(keep_book, view, origin.current_version, clock),
+        partial(keep_book, view, origin.versions, clock),
         partial(freeze_when_ready, readiness),
     ]
+    if origin.versions is not None:
+        background.append(partial(relist_laggards, ledger.lagging, origin.versions, clock))
     if isinstance(certificate, CertificateFiles):
         background.append(partial(follow_files, certificate))
     if policy_text is not None and settings.policy_file is not None:
