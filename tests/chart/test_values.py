@@ -60,7 +60,7 @@ def test_the_chart_passes_its_own_policy():
     pod = effective_pod(deployment.template)
     requirements = load_policy(policy_config_map()["data"]["policy.yaml"]).requirements
     assert requirement_violations(pod, requirements, path=deployment.template_path) == ()
-    assert requirement_violations(pod, Requirements(qos_class="Guaranteed"), path="") != ()
+    assert requirement_violations(pod, Requirements(qosClass="Guaranteed"), path="") != ()
 
 
 def test_the_values_schema_knows_exactly_the_policys_keys():
