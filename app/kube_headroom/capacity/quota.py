@@ -5,13 +5,13 @@ and used are taken as the API server last wrote them; what is compared is what a
 lacks beside its pods that exist, since those are in `used` already.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
 from kube_headroom.capacity.load import NOTHING, Load
-from kube_headroom.resources.objects import KubeObject, Quantities
+from kube_headroom.resources.objects import KubeObject, Quantities, ScopeSelector
 from kube_headroom.resources.pod import EffectivePod
 from kube_headroom.resources.quantity import QuantityError, milli, whole
 
@@ -88,7 +88,7 @@ def quota_of(obj: KubeObject) -> Quota | None:
         used=_amounts(status.used if status else None),
         scopes=(
             *(QuotaScope(name) for name in (spec and spec.scopes) or ()),
-            *_selected((spec and spec.scope_selector) or {}),
+            *_selected(spec.scope_selector if spec else None),
         ),
     )
 
@@ -151,11 +151,9 @@ def _amount(load: Load, name: str) -> int:
     return value
 
 
-def _selected(selector: Mapping[str, Any]) -> Iterable[QuotaScope]:
-    expressions: Sequence[Mapping[str, Any]] = selector.get("matchExpressions") or ()
-    for each in expressions:
-        values = tuple(str(value) for value in each.get("values") or ())
-        yield QuotaScope(str(each.get("scopeName")), str(each.get("operator")), values)
+def _selected(selector: ScopeSelector | None) -> Iterable[QuotaScope]:
+    for each in (selector.match_expressions if selector else None) or ():
+        yield QuotaScope(each.scope_name, each.operator, tuple(each.values or ()))
 
 
 def _matches(scope: QuotaScope, traits: PodTraits) -> bool:

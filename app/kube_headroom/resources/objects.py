@@ -184,6 +184,20 @@ class LimitRangeItem(Wire):
     max_limit_request_ratio: Quantities | None = None
 
 
+class ScopeExpression(Wire):
+    """scopeSelector.matchExpressions[]."""
+
+    scope_name: str = ""
+    operator: str = ""
+    values: list[str] | None = None
+
+
+class ScopeSelector(Wire):
+    """A ResourceQuota's scopeSelector."""
+
+    match_expressions: list[ScopeExpression] | None = None
+
+
 class ScaleTargetRef(Wire):
     """A HorizontalPodAutoscaler's scaleTargetRef."""
 
@@ -214,7 +228,7 @@ class Spec(PodSpec):
     limits: list[LimitRangeItem] | None = None
     hard: Quantities | None = None
     scopes: list[str] | None = None
-    scope_selector: dict[str, Any] | None = None
+    scope_selector: ScopeSelector | None = None
     scale_target_ref: ScaleTargetRef | None = None
     min_replicas: int | None = None
     max_replicas: int | None = None
