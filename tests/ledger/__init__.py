@@ -1,0 +1,1 @@
+"""The shared ledger: its text, its committer, its protocol as a model, and real racing replicas."""

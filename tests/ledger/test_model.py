@@ -1,0 +1,212 @@
+"""The protocol as a state machine: whatever is lost, late, refused or restarted, nothing is promised
+twice; and once all is quiet, nothing is held for nobody.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.ledger.cluster import FOLLOWED, made
+from tests.ledger.protocol import PROMISE_SECONDS, Play
+
+ROOM = 6
+REPLICAS = st.integers(0, 2)
+RESOURCES = st.sampled_from(FOLLOWED)
+COUNTS = st.integers(0, 4)
+FAULTS = st.sampled_from(
+    ["", "", "", "", "conflict", "lost answer", "lost question", "crash before", "crash after"]
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Three replicas (two in half of the runs), one ledger, and users who do everything at once."""
+
+    play: Play
+    created = 0
+
+    @initialize(replicas=st.integers(2, 3))
+    def begin(self, replicas: int) -> None:
+        self.play = Play(ROOM, replicas)
+
+    # What users and controllers do.
+
+    @rule(resource=st.sampled_from(["pods", "deployments"]), pods=COUNTS, units=st.integers(1, 2))
+    def create(self, resource: str, pods: int, units: int) -> None:
+        self.created += 1
+        uid = f"{resource[:3]}-{self.created}"
+        self.play.create(resource, uid, 1 if resource == "pods" else pods, units)
+
+    @precondition(lambda self: self.uids("deployments"))
+    @rule(data=st.data(), pods=COUNTS, units=st.none() | st.integers(1, 2))
+    def update(self, data: st.DataObject, pods: int, units: int | None) -> None:
+        uid = data.draw(st.sampled_from(self.uids("deployments")))
+        self.play.update("deployments", uid, pods, units)
+
+    @precondition(lambda self: self.uids("deployments"))
+    @rule(data=st.data())
+    def roll_out(self, data: st.DataObject) -> None:
+        """The Deployment's controller makes its ReplicaSet, or lets it follow."""
+        uid = data.draw(st.sampled_from(self.uids("deployments")))
+        spec = self.play.cluster.objects["deployments"][uid].spec
+        assert spec is not None
+        pods = spec.replicas or 0
+        child = f"rs-{uid}"
+        if child in self.play.cluster.objects["replicasets"]:
+            self.play.update("replicasets", child, pods)
+        else:
+            self.play.create("replicasets", child, pods, owner=uid)
+
+    @precondition(lambda self: self.everything())
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """With all it owns, as the garbage collector does in the end."""
+        resource, uid = data.draw(st.sampled_from(self.everything()))
+        self.play.cluster.delete(resource, uid)
+        if f"rs-{uid}" in self.play.cluster.objects["replicasets"]:
+            self.play.cluster.delete("replicasets", f"rs-{uid}")
+
+    # What becomes of requests.
+
+    @precondition(lambda self: self.play.requests)
+    @rule(data=st.data(), replica=REPLICAS, hears=st.booleans(), fault=FAULTS)
+    def ask(self, data: st.DataObject, replica: int, hears: bool, fault: str) -> None:
+        request = data.draw(st.sampled_from(self.play.requests))
+        replica %= len(self.play.replicas)
+        if hears:
+            self.play.replicas[replica].hear()
+        self.play.ask(request, replica, fault)
+
+    @precondition(lambda self: self.allowed())
+    @rule(data=st.data())
+    def land(self, data: st.DataObject) -> None:
+        request = data.draw(st.sampled_from(self.allowed()))
+        owner = request.obj.metadata.owner_references
+        if owner and owner[0].uid not in self.uids("deployments"):
+            self.play.fail(request)  # its garbage collector would be at it at once
+        elif request.uid in self.play.cluster.objects[request.resource] and not request.base:
+            self.play.fail(request)  # the name exists
+        else:
+            self.play.land(request)
+
+    @precondition(lambda self: self.play.requests)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        self.play.fail(data.draw(st.sampled_from(self.play.requests)))
+
+    @precondition(lambda self: self.uids("deployments"))
+    @rule(data=st.data(), pods=st.integers(1, 4))
+    def ask_again(self, data: st.DataObject, pods: int) -> None:
+        """Another request for the same update as one that is on its way."""
+        updates = [each for each in self.play.requests if each.base]
+        if updates:
+            first = data.draw(st.sampled_from(updates))
+            again = self.play.create(first.resource, first.uid, 0)
+            again.obj, again.base, again.controller = first.obj, first.base, first.controller
+
+    # What replicas see and do.
+
+    @rule(replica=REPLICAS, resource=RESOURCES, events=st.integers(1, 3))
+    def deliver(self, replica: int, resource: str, events: int) -> None:
+        self.at(replica).follower.deliver(resource, events)
+
+    @rule(replica=REPLICAS)
+    def deliver_everything(self, replica: int) -> None:
+        for resource in FOLLOWED:
+            self.at(replica).follower.deliver(resource)
+
+    @rule(replica=REPLICAS, resource=RESOURCES)
+    def relist(self, replica: int, resource: str) -> None:
+        self.at(replica).follower.relist(resource)
+
+    @rule(replica=REPLICAS, resource=RESOURCES)
+    def bookmark(self, replica: int, resource: str) -> None:
+        self.at(replica).follower.bookmark(resource)
+
+    @rule(replica=REPLICAS)
+    def sweep(self, replica: int) -> None:
+        self.at(replica).hear()
+        self.at(replica).sweep()
+
+    @rule(replica=REPLICAS)
+    def restart(self, replica: int) -> None:
+        self.at(replica).restart()
+
+    @rule(replica=REPLICAS)
+    def question(self, replica: int) -> None:
+        self.at(replica).question()
+
+    @rule(seconds=st.sampled_from([1, 10, 30, PROMISE_SECONDS]))
+    def wait(self, seconds: int) -> None:
+        self.play.wait(seconds)
+
+    @rule(how=st.sampled_from(["deleted", "mangled"]))
+    def lose(self, how: str) -> None:
+        """Somebody deletes the ledger, or edits it; replicas that run hear of it at once."""
+        cluster = self.play.cluster
+        if cluster.ledger is None:
+            return
+        if how == "deleted":
+            cluster.ledger = None
+        else:
+            cluster.write_ledger("{", cluster.ledger)
+        for replica in self.play.replicas:
+            if replica.state.stored is not None:
+                replica.in_doubt = True
+                replica.take_over()
+                if replica.state.has_news:
+                    replica.write()
+
+    # What always holds.
+
+    @invariant()
+    def nothing_is_over_committed(self) -> None:
+        if hasattr(self, "play"):
+            assert self.play.cluster.declared <= ROOM, self.play.cluster.objects
+
+    def teardown(self) -> None:
+        """Progress: at rest the ledger is empty, and exactly what is free can be used."""
+        if not hasattr(self, "play"):
+            return
+        self.play.come_to_rest()
+        free = ROOM - self.play.cluster.declared
+        for replica in self.play.replicas:
+            assert len(replica.ledger) == 0
+            assert replica.state.document.rows == {}
+            assert not replica.state.is_closed
+            for units, fits in ((free, True), (free + 1, False)):
+                promise = replica.follower.promise("pods", made("pods", "last", 1, units), 0)
+                assert (not replica.follower.judge(promise)) == fits or not units
+
+    def at(self, replica: int):
+        return self.play.replicas[replica % len(self.play.replicas)]
+
+    def uids(self, resource: str) -> list[str]:
+        return sorted(self.play.cluster.objects[resource])
+
+    def everything(self) -> list[tuple[str, str]]:
+        return [(name, uid) for name in ("pods", "deployments") for uid in self.uids(name)]
+
+    def allowed(self) -> list:
+        return [each for each in self.play.requests if each.allowed]
+
+
+def test_replicas_promise_nothing_twice_and_forget_nothing(soak: bool) -> None:
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            deadline=None,
+            derandomize=not soak,
+            max_examples=5000 if soak else 250,
+            stateful_step_count=80 if soak else 50,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
