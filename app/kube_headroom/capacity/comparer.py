@@ -80,19 +80,25 @@ class Comparer:
         if self._actual(*key) != expected:
             self._doubtful[key] = expected
 
-    def rows(self) -> Report:
-        """Return the differences in rows, now that the view is as far as the lists."""
-        found = []
+    @property
+    def listed(self) -> int:
+        """How many rows were shown."""
+        return len(self._listed)
+
+    def rows(self) -> Iterator[Difference | None]:
+        """Yield, in small steps, the differences in rows; None for a step in which there is none.
+
+        To be asked when the view is as far as the lists.
+        """
         for key, expected in self._doubtful.items():
             actual = self._actual(*key)
             if actual is None:
-                found.append(Difference("missed", *key))
+                yield Difference("missed", *key)
             elif actual != expected:
-                words = f"the view has {_differing(actual, expected)}"
-                found.append(Difference("different", *key, words))
-        redundant = sorted(set(self._present()) - self._listed)
-        found += [Difference("redundant", *key) for key in redundant]
-        return Report(len(self._listed), tuple(found))
+                yield Difference("different", *key, f"the view has {_differing(actual, expected)}")
+        for key in self._present():
+            redundant = key not in self._listed and self._actual(*key) is not None
+            yield Difference("redundant", *key) if redundant else None
 
     def _expected(self, resource: str, obj: KubeObject) -> Row | None:
         view = self._view
@@ -121,9 +127,9 @@ class Comparer:
 
     def _present(self) -> Iterator[tuple[str, str]]:
         book = self._view.book
-        yield from (("nodes", name) for name in book.nodes.rows)
-        yield from (("pods", uid) for uid in book.pods)
-        yield from (("workloads", uid) for uid, group in book.groups.items() if group.version)
+        yield from (("nodes", name) for name in tuple(book.nodes.rows))
+        yield from (("pods", uid) for uid in tuple(book.pods))
+        yield from (("workloads", uid) for uid in tuple(book.groups))
 
 
 def sums(view: View, clock: Callable[[], float]) -> Iterator[Difference | None]:
@@ -139,9 +145,8 @@ def compare(view: View, listed: Mapping[str, Iterable[KubeObject]], now: float) 
     for resource in COMPARED:
         for obj in listed.get(resource, ()):
             comparer.show(resource, obj)
-    found = comparer.rows()
-    off = tuple(each for each in sums(view, lambda: now) if each is not None)
-    return msgspec.structs.replace(found, differences=found.differences + off)
+    steps = (*comparer.rows(), *sums(view, lambda: now))
+    return Report(comparer.listed, tuple(each for each in steps if each is not None))
 
 
 def _kind(resource: str) -> str:

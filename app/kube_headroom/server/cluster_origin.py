@@ -15,10 +15,12 @@ from kube_headroom.cluster.api_error import ApiError
 from kube_headroom.cluster.ca_bundle import CaBundle
 from kube_headroom.cluster.client import Client
 from kube_headroom.cluster.feed import Feed
+from kube_headroom.cluster.listing import Lister
 from kube_headroom.cluster.policy_source import PolicySource
 from kube_headroom.cluster.resource_paths import RESOURCES
 from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.server.certificates import renew_own
+from kube_headroom.server.comparison import Comparison, compare_on_demand
 from kube_headroom.server.lifecycle import Condition
 from kube_headroom.server.origin import Origin
 from kube_headroom.server.policies import PolicyInForce
@@ -41,7 +43,11 @@ async def cluster_origin(
     """Connect and prepare to follow; nothing is sent before the tasks run."""
     client = await Client.connect(settings.kubeconfig or None, settings.context or None)
     feed = Feed(client, view, [RESOURCES[plural] for plural in VIEWED], clock=clock)
-    background: list[Work] = [partial(follow, feed)]
+    comparison = Comparison(view, Lister(client), feed, clock)
+    background: list[Work] = [
+        partial(follow, feed),
+        partial(compare_on_demand, comparison, settings.compare_seconds),
+    ]
     conditions = [Condition("watches", lambda: _not_current(view, feed, clock()))]
     if settings.policy_file is None:
         source = PolicySource(
