@@ -90,7 +90,14 @@ class Reference:
         self.nodes = {node.metadata.name or "": node for node in self._objects("nodes")}
         self.workloads = {
             str(obj.metadata.uid): obj
-            for plural in ("deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs")
+            for plural in (
+                "deployments",
+                "replicasets",
+                "statefulsets",
+                "daemonsets",
+                "jobs",
+                "cronjobs",
+            )
             for obj in self._objects(plural)
         }
         self.pods = [self._pod(obj) for obj in self._objects("pods") if not is_finished(obj)]
@@ -111,7 +118,9 @@ class Reference:
         return result
 
     def eligible(self, placement: Placement) -> Nodes:
-        return frozenset(name for name, node in self.nodes.items() if admits(placement, facts(node)))
+        return frozenset(
+            name for name, node in self.nodes.items() if admits(placement, facts(node))
+        )
 
     def available(self) -> Nodes:
         return frozenset(
@@ -129,8 +138,12 @@ class Reference:
             whole_claim, shown_claim = ZERO, ZERO
             for claim in claims:
                 if self._lands_in(claim, nodes) and claim.priority >= threshold:
-                    whole_claim = most(whole_claim, self._here(claim, claim.total, nodes, threshold))
-                    shown_claim = most(shown_claim, self._here(claim, claim.coming, nodes, threshold))
+                    whole_claim = most(
+                        whole_claim, self._here(claim, claim.total, nodes, threshold)
+                    )
+                    shown_claim = most(
+                        shown_claim, self._here(claim, claim.coming, nodes, threshold)
+                    )
             total, shown = add(total, whole_claim), add(shown, shown_claim)
         return total, shown
 
@@ -270,29 +283,20 @@ class Reference:
         if self._gone_until(root):
             return []
         leads = self._desired(root) > 0
-        return [root] + ([uid for uid in self._owners() if self._parent(uid) == root] if leads else [])
+        return [root] + (
+            [uid for uid in self._owners() if self._parent(uid) == root] if leads else []
+        )
 
     def _root_claims(self, root: str) -> list[Claim]:
-        merged: dict[tuple[Placement, int], Claim] = {}
-        for ask in self._asks(root):
-            claim = self._lacking(ask, root)
-            if claim.total == ZERO:
-                continue
-            known = merged.get((ask.placement, ask.priority))
-            if known is None:
-                merged[ask.placement, ask.priority] = claim
-                continue
-            known.unit, known.count = most(known.unit, claim.unit), max(known.count, claim.count)
-            known.total = most(known.total, claim.total)
-            known.replaced = claim.replaced or known.replaced
-        return list(merged.values())
+        claims = [self._lacking(ask, root) for ask in self._asks(root)]
+        return [claim for claim in claims if claim.total != ZERO]
 
     def _lacking(self, ask: Ask, root: str) -> Claim:
         below = self._below(root)
         live = [pod for pod in self.pods if pod.owner in below and pod.live]
         unit = ask.unit
         for pod in live:
-            for other in self._asks(pod.owner):
+            for other in self._asks(pod.owner) if pod.owner != root else ():
                 unit = most(unit, other.unit)
         desired = sum(self._desired(uid) for uid in below if uid != root)
         count = max(0, max(ask.count, desired) - len(live))
@@ -301,7 +305,9 @@ class Reference:
             if self._is_in_place(ask, root, pod):
                 in_place += 1
                 continue
-            nodes = next((each.placement for each in self._asks(pod.owner) if each.shown), ask.placement)
+            nodes = next(
+                (each.placement for each in self._asks(pod.owner) if each.shown), ask.placement
+            )
             if (nodes, pod.priority) == (ask.placement, ask.priority):
                 renewed = add(renewed, pod.size, -1)
             else:
@@ -370,6 +376,6 @@ def is_ready(node: KubeObject) -> bool:
     """Neither NotReady nor tainted as away."""
     away = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
     conditions = (node.status and node.status.conditions) or ()
-    return not any(each.type == "Ready" and each.status != "True" for each in conditions) and not any(
-        taint.key in away for taint in facts(node).taints
-    )
+    return not any(
+        each.type == "Ready" and each.status != "True" for each in conditions
+    ) and not any(taint.key in away for taint in facts(node).taints)

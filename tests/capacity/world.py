@@ -115,6 +115,10 @@ class World:
         self._forget_the_lonely()
 
     def _note_pod(self, uid: str, obj: KubeObject) -> None:
+        if is_finished(obj):  # nothing is remembered of it, should it ever come back
+            self.leaving.pop(uid, None)
+            self.unschedulable.pop(uid, None)
+            return
         if obj.metadata.deletion_timestamp is None:
             self.leaving.pop(uid, None)
         else:
@@ -155,7 +159,9 @@ class World:
 
 def is_finished(obj: KubeObject) -> bool:
     """Tell whether an object is a pod that has run to its end."""
-    return obj.kind == "Pod" and obj.status is not None and obj.status.phase in {"Succeeded", "Failed"}
+    return (
+        obj.kind == "Pod" and obj.status is not None and obj.status.phase in {"Succeeded", "Failed"}
+    )
 
 
 def decoded(short_kind: str, short: dict[str, Any], version: int = 0) -> KubeObject:

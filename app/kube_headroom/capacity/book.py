@@ -135,8 +135,7 @@ class Book:
             return
         group = self._group(home)
         group.promises[promise] = group.promises.get(promise, 0) + 1
-        if group.version is None and home == promise.uid:
-            self._hang(group, promise.version.owner)
+        self._hang(group, group.owner)
         self._refresh_root(home)
 
     def lift(self, promise: Promise) -> None:
@@ -149,7 +148,9 @@ class Book:
                 del self._pod_promises[home]
             self._refresh_pod(home)
             return
-        _take_off(self.groups[home].promises, promise)
+        group = self.groups[home]
+        _take_off(group.promises, promise)
+        self._hang(group, group.owner)
         self._refresh_root(home)
         self._drop_if_empty(home)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kube_headroom.capacity.book import Book
-from kube_headroom.capacity.held import Holding, Replaced, Tally, largest
+from kube_headroom.capacity.held import Holding, Replaced, Tally, largest, pods_of
 from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.capacity.node import EVERYTHING, Lens, Nodes
 from kube_headroom.capacity.promise import Promise
@@ -342,12 +342,8 @@ class Judge:
     def _others(self) -> int:
         """Return how many pods of other roots, no smaller than this one, must land in E."""
         counts = Region(self._book.nodes, self._eligible, self._threshold).counts
-        own = (largest(holdings, counts) for holdings in self._before)
-        return self._book.register.pods_at_least(self._unit, counts) - sum(
-            one.count
-            for one in own
-            if one is not None and not self._unit.requests.exceeding(one.unit.requests)
-        )
+        own = sum(pods_of(holdings, self._unit, counts) for holdings in self._before)
+        return self._book.register.pods_at_least(self._unit, counts) - own
 
     def _fitting(self, leaving: dict[str, Load], enough: int) -> int:
         """Return how many whole pods fit into the eligible nodes, counting no further than needed."""

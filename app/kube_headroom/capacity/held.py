@@ -1,10 +1,10 @@
 """What is held for pods that sit on no node yet: unassigned, missing and promised ones.
 
-Each holder (a root, or a pod) has one Holding, or a few when versions of it with different eligible
-nodes or priorities are promised side by side; then the largest of those that count is what it holds.
-While its pods move to other nodes or to another priority, what it holds depends on where one looks.
-All other holdings of the same placement, priority and pod size are summed, so a set of nodes is judged in the
-number of different sizes that are waiting, not in the number of holders.
+Each holder (a root, or a pod) has one Holding, or a few while versions of it are promised side by
+side; then the largest of those that count is what it holds. While its pods move to other nodes or to
+another priority, what it holds depends on where one looks. All other holdings of the same placement,
+priority and pod size are summed, so a set of nodes is judged in the number of different sizes that
+are waiting, not in the number of holders.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -193,11 +193,8 @@ class Register:
 
     def pods_at_least(self, unit: Load, counts: Counts) -> int:
         """Return how many pods that count are no smaller in any requested resource."""
-        return sum(
-            part.count
-            for part in self._counted(counts, _everywhere)
-            if not unit.requests.exceeding(part.unit.requests)
-        )
+        pods = sum(pods_of((one,), unit, counts) for one in self._sums.values())
+        return pods + sum(pods_of(each, unit, counts) for each in self._plural.values())
 
     def __iter__(self) -> Iterator[Holding]:
         """Yield the sums, and the holdings that are not summed."""
@@ -284,3 +281,16 @@ def largest(
                 coming=result.coming.maximum(each.coming),
             )
     return result
+
+
+def pods_of(holdings: tuple[Holding, ...], unit: Load, counts: Counts) -> int:
+    """Return how many pods one holder waits for that are no smaller than the unit.
+
+    Not to be read off the largest: so many of one version are not so large as those of another.
+    """
+    pods = (
+        holding.count
+        for holding in holdings
+        if not unit.requests.exceeding(holding.unit.requests) and counts(holding)
+    )
+    return max(pods, default=0)

@@ -38,6 +38,14 @@ class Group(msgspec.Struct):
                 yield promise.version
 
     @property
+    def owner(self) -> str:
+        """The uid of its controller, as it is shown or else as it was last promised."""
+        if self.version is not None:
+            return self.version.owner
+        own = [promise.version.owner for promise in self.promises if promise.uid == self.uid]
+        return own[-1] if own and not self.gone_until else ""
+
+    @property
     def desired(self) -> int:
         """The largest number of pods that any of its versions asks for; none once it is gone."""
         if self.gone_until:
@@ -92,30 +100,15 @@ def is_in_place(
 
 
 def missing(root: Group, below: Sequence[Group]) -> tuple[Holding, ...]:
-    """Return what a root holds for pods that do not live yet, one Holding for each set of nodes.
+    """Return what a root holds for pods that do not live yet, one Holding for each of its versions.
 
     A root asks for the largest of its versions and at least for what its child workloads ask for
     (ledger-protocol L13); `below` are the root and its child workloads. Of a root that is gone
     nothing counts as there already.
     """
     below = () if root.gone_until else below
-    result: dict[tuple[Placement, int], Holding] = {}
-    for version in root.versions():
-        each = _lacking(version, root, below)
-        if each.total == NOTHING:
-            continue
-        nodes = (version.placement, version.priority)
-        coming = each.total if version is root.version else NOTHING
-        known = result.get(nodes)
-        result[nodes] = Holding(
-            *nodes,
-            unit=each.unit.maximum(known.unit) if known else each.unit,
-            count=max(each.count, known.count if known else 0),
-            total=each.total.maximum(known.total) if known else each.total,
-            coming=known.coming if known else coming,
-            replaces=each.replaces or (known.replaces if known else ()),
-        )
-    return tuple(result.values())
+    holdings = (_lacking(version, root, below) for version in root.versions())
+    return tuple(holding for holding in holdings if holding.total != NOTHING)
 
 
 def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
@@ -134,8 +127,8 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
         if group is not root:
             desired += group.desired
             children = children.plus(group.unit.times(group.desired - group.live))
-        if group.live:
-            unit = unit.maximum(group.unit)
+            if group.live:
+                unit = unit.maximum(group.unit)
         placement = group.version.placement if group.version else version.placement
         for (size, priority), count in group.sizes.items():
             if is_in_place(version, root, group, size, priority):
@@ -154,7 +147,7 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
         unit=unit,
         count=count,
         total=total,
-        coming=NOTHING,
+        coming=total if version is root.version else NOTHING,
         replaces=tuple(Replaced(*nodes, load) for nodes, load in elsewhere.items())
         if total != unit.times(count)
         else (),
