@@ -1,6 +1,7 @@
 """What is kept of a decision: its figures and one line in the log. Never the object itself."""
 
 import logging
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -57,17 +58,20 @@ class DecisionRecorder:
 
     def decided(self, decision: Decision) -> None:
         """Count it; log it at level info."""
-        self._figures.decided(decision)
         if not self._log.isEnabledFor(logging.INFO):
-            return
-        line = _line_of(decision, self._stamps.now())
-        if self._batch is not None:
-            self._batch.add(self._encode(line).decode())
-            return
-        fields = msgspec.structs.asdict(line)
-        for name in ("time", "level", "logger", "message"):
-            del fields[name]
-        self._log.info("decision", extra={FIELDS: fields})
+            self._figures.decided(decision)
+        elif self._batch is not None:
+            self._batch.add(partial(self._counted, decision, self._stamps.now()))
+        else:
+            self._figures.decided(decision)
+            fields = msgspec.structs.asdict(_line_of(decision, ""))
+            for name in ("time", "level", "logger", "message"):
+                del fields[name]
+            self._log.info("decision", extra={FIELDS: fields})
+
+    def _counted(self, decision: Decision, time: str) -> str:
+        self._figures.decided(decision)
+        return self._encode(_line_of(decision, time)).decode()
 
 
 def _line_of(decision: Decision, time: str) -> DecisionLine:
