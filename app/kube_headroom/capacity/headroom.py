@@ -249,9 +249,8 @@ class Judge:
 
         count = self._promise.version.count
         most = bisect_left(range(count + 1), 1, key=short) - 1
-        for each in found:
-            if each.code == TOO_MANY and each.action == strictest:
-                most = min(most, count - (each.need - each.room))
+        if any(each.code == TOO_MANY and each.action == strictest for each in found):
+            most = min(most, self.most_that_fit())
         return max(0, most)
 
     def largest(self, resource: str) -> int:
