@@ -31,7 +31,6 @@ WORKLOAD_CONTROLLERS: Final = {
 AUTOSCALER: Final = f"{SYSTEM}horizontal-pod-autoscaler"
 
 CRITICAL_PRIORITY: Final = 2_000_000_000
-MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 SYSTEM_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease", "kube-public"})
 KINDS: Final = {
     ("", "pods"): "Pod",
@@ -88,7 +87,8 @@ def _is_carried_out(pod: KubeObject, request: Request, identity: Identity) -> bo
     """Tell whether a pod is made by its owner's controller, static, or critical."""
     if request.user_info.username in identity.controllers:
         return True
-    if MIRROR_ANNOTATION in (pod.metadata.annotations or {}):
+    annotations = pod.metadata.annotations
+    if annotations is not None and annotations.mirror is not msgspec.UNSET:
         return True
     return pod.spec is not None and (pod.spec.priority or 0) >= CRITICAL_PRIORITY
 

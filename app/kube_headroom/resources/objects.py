@@ -30,6 +30,14 @@ class OwnerReference(Wire):
     controller: bool | None = None
 
 
+class Annotations(Wire):
+    """metadata.annotations: the one that is read. The others may be long, and are skipped."""
+
+    mirror: str | msgspec.UnsetType | None = msgspec.field(
+        name="kubernetes.io/config.mirror", default=msgspec.UNSET
+    )
+
+
 class ObjectMeta(Wire):
     """metadata."""
 
@@ -39,7 +47,7 @@ class ObjectMeta(Wire):
     uid: str | None = None
     resource_version: str | None = None
     labels: dict[str, str | None] | None = None
-    annotations: dict[str, str | None] | None = None
+    annotations: Annotations | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
