@@ -9,11 +9,13 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
+from itertools import count
 
 import msgspec
 
 from kube_headroom.admission.ledger_limits import LedgerLimits, LedgerPace, excess, too_many_failing
 from kube_headroom.admission.promiser import Judge, Refuses
+from kube_headroom.admission.turns import Turns
 from kube_headroom.capacity.headroom import Shortfall
 from kube_headroom.capacity.ledger_document import (
     Document,
@@ -39,9 +41,9 @@ class Patience(msgspec.Struct, frozen=True):
     slice_seconds: float = 0.002
     """So long requests are judged before the loop may do something else."""
     sweep_seconds: float = 5.0
-    jitter_seconds: float = 0.02
+    jitter_seconds: float = 0.01
     """At most so long, twice as long after each further conflict, a lost race is waited out."""
-    longest_jitter_seconds: float = 0.3
+    longest_jitter_seconds: float = 0.1
 
 
 class Figures(msgspec.Struct):
@@ -91,6 +93,9 @@ class Committer:
         self._limits = limits or LedgerLimits()
         self._replica = LedgerReplica(view)
         self._pace = LedgerPace(self._limits)
+        self._turns = Turns()
+        self._id = uuid.uuid4().hex
+        self._writes = count()
         self._queue: list[_Waiter] = []
         self._wake = asyncio.Event()
         self._wake.set()  # read the ledger at once
@@ -145,7 +150,8 @@ class Committer:
         """Commit and sweep for ever."""
         while True:
             await self._wait_for_work()
-            await asyncio.sleep(self._pace.seconds_left(self._clock()))
+            now = self._clock()
+            await asyncio.sleep(max(self._pace.seconds_left(now), self._turns.seconds_left(now)))
             queue, self._queue = self._queue, []
             waiting = [each for each in queue if not each.result.done()]
             try:
@@ -226,31 +232,44 @@ class Committer:
         stored = self._replica.stored
         assert stored is not None
         document, encoded = self._draft(waiting)
+        started = self._clock()
         try:
             version = await self._store.write(encoded.text, stored)
         except (LedgerConflictError, ClusterUnavailable) as error:
             return await self._recover(document, encoded, error)
         self._wrote(document, Stored(encoded.text, stored.uid, version))
+        now = self._clock()
+        self._turns.wrote(now - started, now)
         return True
 
     async def _recover(self, document: Document, encoded: Encoded, error: Exception) -> bool:
         """Find out whether a write that failed, or was not answered, took place (L9)."""
-        self._in_doubt = True
-        newest = await self._store.read()
+        lost_race = isinstance(error, LedgerConflictError)
+        newest = self._newer_heard() if lost_race else None
+        if newest is None:
+            self._in_doubt = True
+            newest = await self._store.read()
         if newest is not None and newest.text == encoded.text:
             self._in_doubt = False
             self._wrote(document, newest)
             return True
         for promise in self._replica.granted:
             self._replica.withdraw(promise)
-        if isinstance(error, LedgerConflictError):
+        if lost_race:
             self.figures.conflicts += 1
             return False
         raise error
 
+    def _newer_heard(self) -> Stored | None:
+        """Return what the watch has shown of the same ledger, if it is newer than what we know."""
+        known, heard = self._replica.stored, self._heard
+        if known is None or heard is None or heard.uid != known.uid:
+            return None
+        return heard if heard.version > known.version else None
+
     def _draft(self, waiting: list[_Waiter]) -> tuple[Document, Encoded]:
         """Return a draft that the limits allow; who asked for more than that is refused."""
-        write = uuid.uuid4().hex
+        write = f"{self._id}-{next(self._writes)}"
         document = self._replica.draft(write)
         encoded = encode(document)
         granted = self._replica.granted
@@ -277,19 +296,21 @@ class Committer:
     async def _take_over(self) -> None:
         """Make the open promises those that stand in the newest ledger known."""
         known = self._replica.stored
-        if self._in_doubt or known is None:
+        newest = self._newer_heard()
+        if self._in_doubt or known is None or (self._heard and self._heard.uid != known.uid):
             newest = await self._read()
-        else:
-            heard, self._heard = self._heard, None
-            if heard is None or (heard.uid == known.uid and heard.version <= known.version):
-                return
-            newest = heard if heard.uid == known.uid else await self._read()
+        self._heard = None
+        if newest is None:
+            return
         try:
             self._replica.take_over(newest, self._clock())
         except ClusterUnavailable as error:
             self._fault = str(error)
             raise
         self._in_doubt, self._fault = False, ""
+        writer = self._replica.document.write.rpartition("-")[0]
+        if writer != self._id:
+            self._turns.heard(writer, self._clock())
         self._note_size()
 
     async def _read(self) -> Stored:
