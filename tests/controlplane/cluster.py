@@ -145,8 +145,9 @@ class ControlPlane:
         metadata = {"name": name, "labels": dict(labels or {})}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         if self.options.start_controller_manager:
+            # After the API server was away, controllers come back with up to 30 s between attempts.
             wait_until(
-                lambda: self.get("serviceaccount", "default", name), 30, f"{name}'s ServiceAccount"
+                lambda: self.get("serviceaccount", "default", name), 90, f"{name}'s ServiceAccount"
             )
         return name
 
