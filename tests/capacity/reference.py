@@ -218,11 +218,7 @@ class Reference:
         )
 
     def _is_leaving(self, obj: KubeObject) -> bool:
-        if obj.metadata.deletion_timestamp is None:
-            return False
-        grace = obj.metadata.deletion_grace_period_seconds or 0
-        since = self.world.now - self.world.leaving[str(obj.metadata.uid)]
-        return grace <= 120 and since < grace + 30
+        return self.world.now < self.world.leaving.get(str(obj.metadata.uid), 0)
 
     # Owners.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -248,7 +248,6 @@ def test_the_book_is_what_its_definitions_say(soak: bool) -> None:
         Machine,
         settings=settings(
             deadline=None,
-            phases=(Phase.generate,),
             derandomize=not soak,
             max_examples=5000 if soak else 400,
             stateful_step_count=80 if soak else 50,

@@ -30,6 +30,7 @@ class World:
         self.deleted: dict[str, float] = {}
         """When the view saw the end of a workload of which something is left."""
         self.leaving: dict[str, float] = {}
+        """Until when a pod that was seen to end within two minutes is leaving."""
         self.unschedulable: dict[str, float] = {}
         self.homes: dict[tuple[str, str, str], str] = {}
         """By name, the uid of the first of the creates that are tried again while open."""
@@ -119,10 +120,11 @@ class World:
             self.leaving.pop(uid, None)
             self.unschedulable.pop(uid, None)
             return
-        if obj.metadata.deletion_timestamp is None:
+        grace = obj.metadata.deletion_grace_period_seconds or 0
+        if obj.metadata.deletion_timestamp is None or grace > 120:
             self.leaving.pop(uid, None)
         else:
-            self.leaving.setdefault(uid, self.now)
+            self.leaving.setdefault(uid, self.now + grace + 30)
         conditions = (obj.status.conditions if obj.status else None) or ()
         gated = obj.spec is not None and bool(obj.spec.scheduling_gates)
         if not gated and any(each.reason == "Unschedulable" for each in conditions):
