@@ -176,10 +176,8 @@ class Reference:
 
     def _pod_claims(self, uid: str) -> list[Claim]:
         pod = next((each for each in self.pods if each.uid == uid), None)
-        claims = []
-        for promise in self._promises("pods"):
-            if self.world.home(promise) == uid:
-                claims.append(self._promised_pod(promise, pod))
+        promises = (each for each in self._promises("pods") if self.world.home(each) == uid)
+        claims = [self._promised_pod(each, pod) for each in promises]
         if pod is not None and not pod.node and pod.live:
             claims.append(Claim(pod.placement, pod.priority, pod.size, 1, pod.size, pod.size))
         return [claim for claim in claims if claim.total != ZERO]
@@ -187,6 +185,8 @@ class Reference:
     def _promised_pod(self, promise: Promise, pod: Pod | None) -> Claim:
         ask = promise.version
         unit, count = vector(ask.unit.requests, ask.unit.limits), ask.count
+        if pod is not None and not pod.live and not pod.on_node:
+            count, pod = 0 if pod.uid == promise.uid else count, None
         if pod is not None and pod.node:
             growth = most(add(unit, pod.size, -1), ZERO)
             return Claim(ask.placement, ask.priority, growth, 0, growth, ZERO)

@@ -366,7 +366,7 @@ class Book:
 
     def _pod_holdings(self, uid: str, promises: Iterable[Promise]) -> tuple[Holding, ...]:
         row = self.pods.get(uid)
-        holdings = [_promised_pod(promise.version, row) for promise in promises]
+        holdings = [_promised_pod(promise, row) for promise in promises]
         if row is not None and not row.node and row.counted & LIVE:
             size = row.size
             holdings.append(Holding(row.placement, row.priority, size, 1, size, size))
@@ -396,9 +396,16 @@ def _take_off(laid: dict[Promise, int], promise: Promise) -> None:
         del laid[promise]
 
 
-def _promised_pod(version: Version, row: PodRow | None) -> Holding:
-    """Return what a promised pod holds: all of it, or on its node what it is to grow by."""
+def _promised_pod(promise: Promise, row: PodRow | None) -> Holding:
+    """Return what a promised pod holds: all of it, or on its node what it is to grow by.
+
+    The row may be of another pod of the same name: while that one is there, this one is not yet.
+    """
+    version = promise.version
     unit, count = version.unit, version.count
+    if row is not None and not row.counted:  # leaving
+        count = 0 if promise.uid == row.uid else count
+        row = None
     if row is not None and row.node:
         unit, count = unit.minus(row.load).clamped(), 0
     elif row is not None and row.size != NOTHING:
