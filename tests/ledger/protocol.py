@@ -213,6 +213,8 @@ class Play:
         for replica in self.replicas:
             replica.take_over()
         self.requests: list[Request] = []
+        self.updates: list[Request] = []
+        """All that ever began."""
         self._numbers = count(1)
 
     def create(
@@ -228,7 +230,13 @@ class Play:
         owner = owners[0].uid if owners else ""
         obj = made(resource, uid, pods, units or units_of(there), owner)
         base = self.cluster.version_of(resource, uid)
-        return self._begin(resource, obj, base, owner != "")
+        request = self._begin(resource, obj, base, owner != "")
+        self.updates.append(request)
+        return request
+
+    def repeat(self, request: Request) -> Request:
+        """Begin another request for what one has asked for before."""
+        return self._begin(request.resource, request.obj, request.base, request.controller)
 
     def _begin(self, resource: str, obj: KubeObject, base: int, controller: bool) -> Request:
         request = Request(resource, obj, base, self.cluster.now, controller)

@@ -16,12 +16,14 @@ from hypothesis.stateful import (
 )
 
 from tests.ledger.cluster import FOLLOWED, made
-from tests.ledger.protocol import PROMISE_SECONDS, Play
+from tests.ledger.protocol import PROMISE_SECONDS, Play, Request
 
 ROOM = 6
 REPLICAS = st.integers(0, 2)
 RESOURCES = st.sampled_from(FOLLOWED)
 COUNTS = st.integers(0, 4)
+TROUBLES = ("lists", "restarts", "time", "losses", "faults", "rollouts")
+"""Each run has some of them only: all at once leave little time for any."""
 FAULTS = st.sampled_from(
     ["", "", "", "", "conflict", "lost answer", "lost question", "crash before", "crash after"]
 )
@@ -32,26 +34,54 @@ class Machine(RuleBasedStateMachine):
 
     play: Play
     created = 0
+    troubles: frozenset[str] = frozenset()
 
-    @initialize(replicas=st.integers(2, 3))
-    def begin(self, replicas: int) -> None:
-        self.play = Play(ROOM, replicas)
+    @initialize(replicas=st.integers(2, 3), troubles=st.frozensets(st.sampled_from(TROUBLES)))
+    def begin(self, replicas: int, troubles: frozenset[str]) -> None:
+        self.play = self.new_play(replicas)
+        self.troubles = troubles
+
+    def new_play(self, replicas: int) -> Play:
+        return Play(ROOM, replicas)
 
     # What users and controllers do.
 
-    @rule(resource=st.sampled_from(["pods", "deployments"]), pods=COUNTS, units=st.integers(1, 2))
-    def create(self, resource: str, pods: int, units: int) -> None:
+    @rule(
+        resource=st.sampled_from(["pods", "deployments"]),
+        pods=COUNTS,
+        units=st.sampled_from([1, 1, 2]),
+        replica=REPLICAS,
+        lands=st.booleans(),
+    )
+    def create(self, resource: str, pods: int, units: int, replica: int, lands: bool) -> None:
         self.created += 1
         uid = f"{resource[:3]}-{self.created}"
-        self.play.create(resource, uid, 1 if resource == "pods" else pods, units)
+        pods = 1 if resource == "pods" else pods
+        self.begin_by_the_book(self.play.create(resource, uid, pods, units), replica, lands)
 
     @precondition(lambda self: self.uids("deployments"))
-    @rule(data=st.data(), pods=COUNTS, units=st.none() | st.integers(1, 2))
-    def update(self, data: st.DataObject, pods: int, units: int | None) -> None:
+    @rule(
+        data=st.data(),
+        pods=COUNTS,
+        units=st.sampled_from([None, None, 1, 2]),
+        replica=REPLICAS,
+        lands=st.booleans(),
+    )
+    def update(
+        self, data: st.DataObject, pods: int, units: int | None, replica: int, lands: bool
+    ) -> None:
         uid = data.draw(st.sampled_from(self.uids("deployments")))
-        self.play.update("deployments", uid, pods, units)
+        request = self.play.update("deployments", uid, pods, units)
+        self.begin_by_the_book(request, replica, lands)
 
-    @precondition(lambda self: self.uids("deployments"))
+    def begin_by_the_book(self, request: Request, replica: int, lands: bool) -> None:
+        """Ask a replica that has heard of everything, and land if that is wanted."""
+        number = replica % len(self.play.replicas)
+        self.play.replicas[number].hear()
+        if self.play.ask(request, number) == "allowed" and lands:
+            self.play.land(request)
+
+    @precondition(lambda self: "rollouts" in self.troubles and self.uids("deployments"))
     @rule(data=st.data())
     def roll_out(self, data: st.DataObject) -> None:
         """The Deployment's controller makes its ReplicaSet, or lets it follow."""
@@ -83,7 +113,7 @@ class Machine(RuleBasedStateMachine):
         replica %= len(self.play.replicas)
         if hears:
             self.play.replicas[replica].hear()
-        self.play.ask(request, replica, fault)
+        self.play.ask(request, replica, fault if "faults" in self.troubles else "")
 
     @precondition(lambda self: self.allowed())
     @rule(data=st.data())
@@ -102,15 +132,12 @@ class Machine(RuleBasedStateMachine):
     def fail(self, data: st.DataObject) -> None:
         self.play.fail(data.draw(st.sampled_from(self.play.requests)))
 
-    @precondition(lambda self: self.uids("deployments"))
-    @rule(data=st.data(), pods=st.integers(1, 4))
-    def ask_again(self, data: st.DataObject, pods: int) -> None:
-        """Another request for the same update as one that is on its way."""
-        updates = [each for each in self.play.requests if each.base]
-        if updates:
-            first = data.draw(st.sampled_from(updates))
-            again = self.play.create(first.resource, first.uid, 0)
-            again.obj, again.base, again.controller = first.obj, first.base, first.controller
+    @precondition(lambda self: self.play.updates)
+    @rule(data=st.data(), replica=REPLICAS)
+    def ask_again(self, data: st.DataObject, replica: int) -> None:
+        """Another request for the same update, perhaps long after the first one failed."""
+        first = data.draw(st.sampled_from(self.play.updates[-4:]))
+        self.begin_by_the_book(self.play.repeat(first), replica, lands=False)
 
     # What replicas see and do.
 
@@ -123,10 +150,12 @@ class Machine(RuleBasedStateMachine):
         for resource in FOLLOWED:
             self.at(replica).follower.deliver(resource)
 
+    @precondition(lambda self: "lists" in self.troubles)
     @rule(replica=REPLICAS, resource=RESOURCES)
     def relist(self, replica: int, resource: str) -> None:
         self.at(replica).follower.relist(resource)
 
+    @precondition(lambda self: "lists" in self.troubles)
     @rule(replica=REPLICAS, resource=RESOURCES)
     def bookmark(self, replica: int, resource: str) -> None:
         self.at(replica).follower.bookmark(resource)
@@ -136,18 +165,29 @@ class Machine(RuleBasedStateMachine):
         self.at(replica).hear()
         self.at(replica).sweep()
 
+    @precondition(lambda self: "restarts" in self.troubles)
     @rule(replica=REPLICAS)
     def restart(self, replica: int) -> None:
         self.at(replica).restart()
 
+    @precondition(lambda self: "time" in self.troubles)
     @rule(replica=REPLICAS)
     def question(self, replica: int) -> None:
-        self.at(replica).question()
+        """Prove what is old, and sweep what that ends."""
+        at = self.at(replica)
+        at.question()
+        for resource in FOLLOWED:
+            at.follower.bookmark(resource)
+        at.question()
+        at.hear()
+        at.sweep()
 
-    @rule(seconds=st.sampled_from([1, 10, 30, PROMISE_SECONDS]))
+    @precondition(lambda self: "time" in self.troubles)
+    @rule(seconds=st.sampled_from([2, 30, PROMISE_SECONDS]))
     def wait(self, seconds: int) -> None:
         self.play.wait(seconds)
 
+    @precondition(lambda self: "losses" in self.troubles)
     @rule(how=st.sampled_from(["deleted", "mangled"]))
     def lose(self, how: str) -> None:
         """Somebody deletes the ledger, or edits it; replicas that run hear of it at once."""
