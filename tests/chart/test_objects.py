@@ -294,3 +294,22 @@ def test_tests_get_the_charts_own_rules_with_another_address(webhooks):
 def test_the_policy_config_map_is_where_the_rules_look_for_it():
     metadata = policy_config_map(namespace="guard")["metadata"]
     assert (metadata["namespace"], metadata["name"]) == ("guard", "kube-headroom-policy")
+
+
+def test_a_shared_ledger_comes_with_its_flag_and_its_rights_and_no_others(rendered):
+    assert settings_of(rendered).ledger_configmap == ""
+    assert "update" not in rights_on_config_maps(rendered)
+    shared = objects({"ledger": {"shared": True}})
+    assert settings_of(shared).ledger_configmap == "kube-headroom-ledger"
+    rights = rights_on_config_maps(shared)
+    assert rights["update"] == ["kube-headroom-ledger"]
+    assert set(rights) == {"get", "list", "watch", "update", "create"}
+
+
+def rights_on_config_maps(rendered) -> dict[str, list[str]]:
+    """Return by verb the names of the ConfigMaps it is allowed on; none where all are meant."""
+    rights: dict[str, list[str]] = {}
+    for rule in only("Role", rendered)["rules"]:
+        for verb in rule["verbs"] if rule["resources"] == ["configmaps"] else ():
+            rights.setdefault(verb, []).extend(rule.get("resourceNames", []))
+    return rights

@@ -42,6 +42,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default (printf "%s-policy" (include "kube-headroom.fullname" .)) .Values.existingConfigMap -}}
 {{- end -}}
 
+{{/* Made by the server itself; it is nobody's release but its ServiceAccount's. */}}
+{{- define "kube-headroom.ledgerConfigMap" -}}
+{{- printf "%s-ledger" (include "kube-headroom.fullname" .) -}}
+{{- end -}}
+
 {{- define "kube-headroom.failurePolicy" -}}
 {{- $trial := and (eq .Values.policy.mode "audit") (not .Values.existingConfigMap) -}}
 {{- .Values.webhook.failurePolicy | default (ternary "Ignore" "Fail" $trial) -}}
