@@ -35,6 +35,8 @@ class Naive:
     timed_expiry: bool = False  # L7: old is over
     forgets_losses: bool = False  # L9
     never_renews: bool = False  # L11: a row stands, so it covers
+    no_child_rows: bool = False  # L12: what a controller sends needs no row
+    blind_to_children: bool = False  # L13: a root holds what it asks for itself
     merged_bases: bool = False  # L3: one row a uid, with the oldest base
 
 
@@ -100,6 +102,9 @@ class Replica:
         self.take_over()
         if self.state.is_closed or (self.state.behind() and not self.naive.no_watermarks):
             return "unavailable"
+        naive = self.naive.no_child_rows or self.naive.blind_to_children
+        if request.controller and naive:
+            return "allowed"
         promise = self._promise(request)
         if not self._covers(promise):
             is_judged = not self.ledger.promised(promise) and not request.controller
@@ -299,10 +304,12 @@ class Play:
             self.land(request)
         return answer
 
-    def deliver_all(self) -> None:
-        """Let every view see everything."""
+    def deliver_all(self, *resources: str) -> None:
+        """Let every view see everything, or all of these types."""
         for replica in self.replicas:
-            for resource in FOLLOWED:
+            for resource in resources or FOLLOWED:
+                if resource == "replicasets" and self.naive.blind_to_children:
+                    continue
                 replica.follower.deliver(resource)
 
     @property

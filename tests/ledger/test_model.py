@@ -4,6 +4,7 @@ twice; and once all is quiet, nothing is held for nobody.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from tests.ledger.cluster import FOLLOWED, made
-from tests.ledger.protocol import PROMISE_SECONDS, Play, Request
+from tests.ledger.protocol import PROMISE_SECONDS, Naive, Play, Request
 
 ROOM = 6
 REPLICAS = st.integers(0, 2)
@@ -239,14 +240,36 @@ class Machine(RuleBasedStateMachine):
         return [each for each in self.play.requests if each.allowed]
 
 
-def test_replicas_promise_nothing_twice_and_forget_nothing(soak: bool) -> None:
+def run_machine(machine: type[Machine], examples: int, steps: int, *, soak: bool) -> None:
     run_state_machine_as_test(
-        Machine,
+        machine,
         settings=settings(
             deadline=None,
             derandomize=not soak,
-            max_examples=5000 if soak else 250,
-            stateful_step_count=80 if soak else 50,
+            max_examples=examples,
+            stateful_step_count=steps,
             suppress_health_check=list(HealthCheck),
+            database=None,
         ),
     )
+
+
+def test_replicas_promise_nothing_twice_and_forget_nothing(soak: bool) -> None:
+    run_machine(Machine, 10_000 if soak else 800, 60 if soak else 50, soak=soak)
+
+
+@pytest.mark.parametrize("rule_left_out", ["no_watermarks", "merged_bases", "timed_expiry"])
+def test_the_machine_is_strong_enough_to_miss_a_rule(rule_left_out: str, soak: bool) -> None:
+    """It over-commits without this rule: so it would have found a fault of that kind in ours."""
+    if not soak:
+        pytest.skip("takes up to a minute each: --soak")
+
+    class NaiveMachine(Machine):
+        def new_play(self, replicas: int) -> Play:
+            return Play(ROOM, replicas, Naive(**{rule_left_out: True}))
+
+        def teardown(self) -> None:
+            """Only the sum counts here."""
+
+    with pytest.raises(AssertionError):
+        run_machine(NaiveMachine, 10_000, 50, soak=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.ledger.cluster import made
 from tests.ledger.protocol import Naive, Play
 
 Trace = Callable[[Play], None]
@@ -108,7 +109,35 @@ def a_row_may_be_about_to_expire(play: Play) -> None:
     play.land(again)
 
 
+def a_child_is_not_seen_yet(play: Play) -> None:
+    """L12: the ReplicaSet is at 3, its Deployment at 1 again, and only the latter is in the views."""
+    play.do("deployments", "a", 3)
+    child = play.create("replicasets", "rs", 3, owner="a")
+    play.ask(child, 0)
+    play.land(child)
+    play.do("deployments", "a", 1)
+    play.deliver_all("deployments", "pods")
+    play.do("deployments", "b", 2)
+
+
+def a_child_asks_for_more_than_its_parent(play: Play) -> None:
+    """L13: scaled from 3 to 1, a Deployment may lose its ReplicaSet before that has followed."""
+    play.do("deployments", "a", 3)
+    child = play.create("replicasets", "rs", 3, owner="a")
+    play.ask(child, 0)
+    play.land(child)
+    play.deliver_all()
+    play.do("deployments", "a", 1)
+    play.deliver_all()
+    play.do("deployments", "b", 2)
+    play.deliver_all()
+    play.cluster.put("replicasets", made("replicasets", "rs", 3))
+    play.cluster.delete("deployments", "a")
+
+
 TRACES = [
+    (a_child_is_not_seen_yet, Naive(no_child_rows=True), 3),
+    (a_child_asks_for_more_than_its_parent, Naive(blind_to_children=True), 3),
     (merged_bases_settle_too_early, Naive(merged_bases=True), 3),
     (gone_is_not_yet, Naive(gone_settles=True), 3),
     (dropped_rows_are_not_in_every_view, Naive(no_watermarks=True), 3),
