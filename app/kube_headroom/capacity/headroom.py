@@ -179,10 +179,10 @@ class Judge:
             return None
         # Mostly there is room for all that is to come here, however small: no need to sort it.
         plenty = wanted + self._tally(self._eligible).pods
-        if self._fitting(leaving, plenty) >= plenty:
+        fitting = self._fitting(leaving, plenty)
+        if fitting >= plenty:
             return None
         need = wanted + self._others()
-        fitting = self._fitting(leaving, need)
         if fitting >= need:
             return None
         scarce = self._scarcest()
@@ -255,9 +255,7 @@ class Judge:
 
     def largest(self, resource: str) -> int:
         """Return the most of a resource that is free on one eligible node."""
-        rows = self._book.nodes.members(self._eligible)
-        free = (row.free(self._threshold) for row in rows)
-        return max((int(getattr(each, resource)) for each in free), default=0)
+        return self._book.nodes.most_free(self._eligible, self._threshold, resource)
 
     def _sets(self) -> set[int]:
         """Return E, S_all, and every known eligible set that contains E."""

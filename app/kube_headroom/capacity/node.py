@@ -5,6 +5,7 @@ such set up to date while pods come and go, so that a decision reads them in O(1
 """
 
 import heapq
+from operator import attrgetter
 from typing import Final, TypeVar
 
 import msgspec
@@ -250,6 +251,13 @@ class Nodes:
             if count >= enough:
                 break
         return count
+
+    def most_free(self, bits: int, threshold: int, resource: str) -> int:
+        """Return the most of a resource that is free for requests on one node of a set."""
+        amount = attrgetter(f"requests.{resource}")
+        rows = self.members(bits)
+        frees = (row.frees.get(threshold) or self._free(row, threshold) for row in rows)
+        return max(map(amount, frees), default=0)
 
     def _free(self, row: NodeRow, threshold: int) -> Load:
         free = row.frees.get(threshold)
