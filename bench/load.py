@@ -61,7 +61,11 @@ class Loads:
         done = subprocess.run(
             [
                 *(self._wrk, "--threads=1", f"--connections={CONNECTIONS}"),
-                *(f"--duration={seconds:.0f}s", f"--script={ROOT / 'bench/wrk.lua'}"),
+                *(
+                    "--timeout=10s",
+                    f"--duration={seconds:.0f}s",
+                    f"--script={ROOT / 'bench/wrk.lua'}",
+                ),
                 *(f"https://127.0.0.1:{port}{PATH}", "--"),
                 *(str(self._folder / case), str(self._first)),
             ],
