@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from kube_headroom.capacity.headroom import Region, shortfalls
 from kube_headroom.capacity.held import Tally
 from kube_headroom.capacity.load import Load
+from kube_headroom.capacity.recount import recount
 from kube_headroom.capacity.rules import capacity_rules
 from kube_headroom.resources.placement import ANYWHERE
 from tests.capacity.manifests import PLURALS
@@ -199,6 +200,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def is_what_the_definitions_say(self) -> None:
         compare(self.world)
+        assert not [text for text in recount(self.world.book, lambda: self.world.now) if text]
 
     def teardown(self) -> None:
         assert_nothing_is_left(self.world)
