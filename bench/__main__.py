@@ -20,6 +20,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.pods, chosen.nodes = 3, 1.0, 3_000, 100
+    machine = description()
     first_in_line()
     size = (f"--pods={chosen.pods}", f"--nodes={chosen.nodes}")
     parts = run_on(two_cores()[0], "bench.parts", size)
@@ -38,7 +39,7 @@ def main() -> int:
     if not chosen.quick:
         shape = f"{chosen.pods:,} pods on {chosen.nodes:,} nodes"
         stamp = (report.today(), commit())
-        report.write(result, parts, shape=shape, stamp=stamp, machine=description())
+        report.write(result, parts, shape=shape, stamp=stamp, machine=machine)
     return 0
 
 

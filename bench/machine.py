@@ -97,12 +97,13 @@ def two_cores() -> tuple[int, int]:
 
 
 def description() -> str:
-    """Say what machine this is, without its name."""
+    """Say what machine this is, without its name, and how busy it is with other things."""
     cpu = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             cpu = line.partition(":")[2].strip()
-    return f"{os.cpu_count()} cores of {cpu}, Linux, Python {platform.python_version()}"
+    busy = f"load average {os.getloadavg()[0]:.1f} before the run"
+    return f"{os.cpu_count()} cores of {cpu}, Linux, Python {platform.python_version()}, {busy}"
 
 
 def commit() -> str:

@@ -22,7 +22,8 @@ reviews are what a real API server sent for [pod.yaml](pod.yaml) (`reviews/`), a
 thousand different ones. **E** is a bare ASGI function on the same uvicorn, uvloop and httptools that
 reads the body and answers a fixed allow: what is left when nothing is decided. The server is the
 real one over a generated cluster. Ratios are of runs that follow one another in one round; CPU is
-user and system time of the server's process. The goal is 0.70 of E for a pod in dry-run, at least
+user and system time of the server's process, and the ratio to trust where the machine was busy with
+other things. The goal is 0.70 of E for a pod in dry-run, at least
 0.60.
 """
 
