@@ -258,11 +258,10 @@ def test_replicas_promise_nothing_twice_and_forget_nothing(soak: bool) -> None:
     run_machine(Machine, 10_000 if soak else 800, 60 if soak else 50, soak=soak)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("rule_left_out", ["no_watermarks", "merged_bases", "timed_expiry"])
-def test_the_machine_is_strong_enough_to_miss_a_rule(rule_left_out: str, soak: bool) -> None:
+def test_the_machine_is_strong_enough_to_miss_a_rule(rule_left_out: str) -> None:
     """It over-commits without this rule: so it would have found a fault of that kind in ours."""
-    if not soak:
-        pytest.skip("takes up to a minute each: --soak")
 
     class NaiveMachine(Machine):
         def new_play(self, replicas: int) -> Play:
