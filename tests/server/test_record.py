@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from kube_headroom.admission.committer import Figures
 from kube_headroom.admission.decision import Decision, Finding
+from kube_headroom.admission.ledger_access import Figures
 from kube_headroom.server.logging import JsonLines, LineBatch, Stamps, TextLines, configure_logging
 from kube_headroom.server.metrics import Metrics, RoomFigure, Scrape
 from kube_headroom.server.recorder import DecisionRecorder

@@ -7,20 +7,17 @@ Nobody is answered before the write is acknowledged; a lost race is judged again
 
 import asyncio
 import random
-import uuid
 from collections.abc import Callable
-from itertools import count
 
 import msgspec
 
-from kube_headroom.admission.ledger_limits import LedgerLimits, LedgerPace, excess, too_many_failing
+from kube_headroom.admission.ledger_access import Figures, LedgerAccess
+from kube_headroom.admission.ledger_limits import LedgerLimits, excess, too_many_failing
 from kube_headroom.admission.promiser import Judge, Refuses
-from kube_headroom.admission.turns import Turns
 from kube_headroom.capacity.headroom import Shortfall
 from kube_headroom.capacity.ledger_document import (
     Document,
     Encoded,
-    LedgerConflictError,
     LedgerStore,
     Stored,
     encode,
@@ -44,17 +41,6 @@ class Patience(msgspec.Struct, frozen=True):
     jitter_seconds: float = 0.01
     """At most so long, twice as long after each further conflict, a lost race is waited out."""
     longest_jitter_seconds: float = 0.1
-
-
-class Figures(msgspec.Struct):
-    """What the committer has done so far, and how large the ledger is."""
-
-    commits: int = 0
-    conflicts: int = 0
-    full: int = 0
-    """Promises that found no place in the ledger."""
-    rows: int = 0
-    characters: int = 0
 
 
 class _Waiter(msgspec.Struct):
@@ -85,31 +71,27 @@ class Committer:
         patience: Patience | None = None,
         limits: LedgerLimits | None = None,
     ) -> None:
-        self.figures = Figures()
         self._view = view
-        self._store = store
         self._clock = clock
         self._patience = patience or Patience()
         self._limits = limits or LedgerLimits()
         self._replica = LedgerReplica(view)
-        self._pace = LedgerPace(self._limits)
-        self._turns = Turns()
-        self._id = uuid.uuid4().hex
-        self._writes = count()
+        self._access = LedgerAccess(self._replica, store, clock, self._limits)
         self._queue: list[_Waiter] = []
         self._wake = asyncio.Event()
         self._wake.set()  # read the ledger at once
-        self._heard: Stored | None = None
-        self._in_doubt = True
-        """Whether the ledger must be read anew: at first, and when nobody knows what stands there."""
         self._conflicts_in_a_row = 0
         self._sweep_at = clock()
-        self._fault = "the ledger was not read yet"
 
     @property
     def missing(self) -> str | None:
         """Why nothing can be promised here at present; None when something can."""
-        return self._fault or None
+        return self._access.fault or None
+
+    @property
+    def figures(self) -> Figures:
+        """What was done so far."""
+        return self._access.figures
 
     def lagging(self) -> tuple[str, ...]:
         """Return the resources in which the view is behind the ledger: for long, it needs a list."""
@@ -134,14 +116,12 @@ class Committer:
 
     def heard(self, stored: Stored) -> None:
         """Note what another replica wrote."""
-        if self._heard is None or stored.version > self._heard.version:
-            self._heard = stored
-            self._pace.written(len(stored.text), self._clock())
+        if self._access.heard(stored):
             self._wake.set()
 
     def deleted(self) -> None:
         """Note that somebody deleted it: it is made anew, and known to be incomplete."""
-        self._in_doubt = True
+        self._access.in_doubt = True
         self._wake.set()
 
     # The one task.
@@ -150,14 +130,13 @@ class Committer:
         """Commit and sweep for ever."""
         while True:
             await self._wait_for_work()
-            now = self._clock()
-            await asyncio.sleep(max(self._pace.seconds_left(now), self._turns.seconds_left(now)))
+            await asyncio.sleep(self._access.seconds_left())
             queue, self._queue = self._queue, []
             waiting = [each for each in queue if not each.result.done()]
             try:
                 await self._commit(waiting)
             except ClusterUnavailable as error:
-                self._in_doubt = True
+                self._access.in_doubt = True
                 for waiter in waiting:
                     waiter.fail(error)
 
@@ -172,13 +151,13 @@ class Committer:
 
     async def _commit(self, waiting: list[_Waiter]) -> None:
         """Judge all that wait, write what is granted without what is over, then answer."""
-        await self._take_over()
+        await self._access.take_over()
         if waiting and (why := await self._unjudgeable()):
             for waiter in waiting:
                 waiter.fail(ClusterUnavailable(why))
             waiting = []
         await self._judge_all(waiting)
-        if not self._has_news() or await self._write(waiting):
+        if not self._has_news() or await self._access.write(*self._draft(waiting)):
             self._conflicts_in_a_row = 0
             for waiter in waiting:
                 waiter.answer()
@@ -225,51 +204,9 @@ class Committer:
                 return
         replica.grant(promise, now)
 
-    # The store.
-
-    async def _write(self, waiting: list[_Waiter]) -> bool:
-        """Write a draft; False if another write came first and all is to be judged anew."""
-        stored = self._replica.stored
-        assert stored is not None
-        document, encoded = self._draft(waiting)
-        started = self._clock()
-        try:
-            version = await self._store.write(encoded.text, stored)
-        except (LedgerConflictError, ClusterUnavailable) as error:
-            return await self._recover(document, encoded, error)
-        self._wrote(document, Stored(encoded.text, stored.uid, version))
-        now = self._clock()
-        self._turns.wrote(now - started, now)
-        return True
-
-    async def _recover(self, document: Document, encoded: Encoded, error: Exception) -> bool:
-        """Find out whether a write that failed, or was not answered, took place (L9)."""
-        lost_race = isinstance(error, LedgerConflictError)
-        newest = self._newer_heard() if lost_race else None
-        if newest is None:
-            self._in_doubt = True
-            newest = await self._store.read()
-        if newest is not None and newest.text == encoded.text:
-            self._in_doubt = False
-            self._wrote(document, newest)
-            return True
-        for promise in self._replica.granted:
-            self._replica.withdraw(promise)
-        if lost_race:
-            self.figures.conflicts += 1
-            return False
-        raise error
-
-    def _newer_heard(self) -> Stored | None:
-        """Return what the watch has shown of the same ledger, if it is newer than what we know."""
-        known, heard = self._replica.stored, self._heard
-        if known is None or heard is None or heard.uid != known.uid:
-            return None
-        return heard if heard.version > known.version else None
-
     def _draft(self, waiting: list[_Waiter]) -> tuple[Document, Encoded]:
         """Return a draft that the limits allow; who asked for more than that is refused."""
-        write = f"{self._id}-{next(self._writes)}"
+        write = self._access.next_id()
         document = self._replica.draft(write)
         encoded = encode(document)
         granted = self._replica.granted
@@ -286,44 +223,6 @@ class Committer:
     def _refuse(self, waiter: _Waiter, why: str) -> None:
         self.figures.full += 1
         waiter.fail(ClusterUnavailable(why))
-
-    def _wrote(self, document: Document, stored: Stored) -> None:
-        self._replica.written(document, stored)
-        self._pace.written(len(stored.text), self._clock())
-        self.figures.commits += 1
-        self._note_size()
-
-    async def _take_over(self) -> None:
-        """Make the open promises those that stand in the newest ledger known."""
-        known = self._replica.stored
-        newest = self._newer_heard()
-        if self._in_doubt or known is None or (self._heard and self._heard.uid != known.uid):
-            newest = await self._read()
-        self._heard = None
-        if newest is None:
-            return
-        try:
-            self._replica.take_over(newest, self._clock())
-        except ClusterUnavailable as error:
-            self._fault = str(error)
-            raise
-        self._in_doubt, self._fault = False, ""
-        writer = self._replica.document.write.rpartition("-")[0]
-        if writer != self._id:
-            self._turns.heard(writer, self._clock())
-        self._note_size()
-
-    async def _read(self) -> Stored:
-        """Return what stands in the store, made anew where there is nothing."""
-        while True:
-            stored = await self._store.read()
-            if stored is not None:
-                return stored
-            lost = uuid.uuid4().hex if self._replica.stored is not None else ""
-            try:
-                return await self._store.create(encode(Document(gap=lost)).text)
-            except LedgerConflictError:
-                continue  # another replica made it meanwhile
 
     async def _unjudgeable(self) -> str:
         """Wait until the view is as far as those who wrote the ledger (L6); return why it is not."""
@@ -342,8 +241,3 @@ class Committer:
         longest = self._patience.jitter_seconds * 2 ** min(self._conflicts_in_a_row, 6)
         longest = min(longest, self._patience.longest_jitter_seconds)
         await asyncio.sleep(random.uniform(0.0, longest))  # noqa: S311 - spread
-
-    def _note_size(self) -> None:
-        stored = self._replica.stored
-        self.figures.rows = len(self._replica.document.rows)
-        self.figures.characters = len(stored.text) if stored is not None else 0

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from kube_headroom.admission.committer import Figures
+from kube_headroom.admission.ledger_access import Figures
 from kube_headroom.admission.promiser import Promiser
 from kube_headroom.capacity.view import RESOURCES as VIEWED
 from kube_headroom.capacity.view import View

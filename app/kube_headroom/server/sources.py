@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
-from kube_headroom.admission.committer import Figures
+from kube_headroom.admission.ledger_access import Figures
 from kube_headroom.admission.reviewer import Reviewer
 from kube_headroom.capacity.node import EVERYTHING
 from kube_headroom.capacity.view import View
