@@ -195,12 +195,12 @@ def test_a_promise_that_came_to_nothing_is_dropped(serving: Serving) -> None:
     elsewhere = serving.cluster.namespace("elsewhere")
     serving.cluster.kubectl("create", "quota", "none", "--hard=pods=0", "-n", judged)
     small = {"cpu": "10m", "memory": "16Mi"}
-    wait_until(
-        lambda: "exceeded quota" in serving.create(judged, requests=small, limits=small),
-        10,
-        "the quota's refusal",
-    )
-    assert _promises(serving) >= 1
+
+    def refused_behind_us() -> bool:
+        refused = "exceeded quota" in serving.create(judged, requests=small, limits=small)
+        return refused and _promises(serving) >= 1
+
+    wait_until(refused_behind_us, 30, "the quota's refusal, and a promise that is left of it")
 
     def dropped_after_an_event() -> bool:
         serving.create(elsewhere)
