@@ -15,7 +15,7 @@ from kube_headroom.capacity.held import Holding, Register
 from kube_headroom.capacity.load import NOTHING, Load, total
 from kube_headroom.capacity.node import Nodes
 from kube_headroom.capacity.promise import Promise, Version
-from kube_headroom.capacity.roots import Group, is_in_place, missing
+from kube_headroom.capacity.roots import Group, is_in_place, missing, renewal
 from kube_headroom.resources.placement import Placement
 
 LEAVING_MAX_GRACE_SECONDS: Final = 120
@@ -296,6 +296,24 @@ class Book:
             return None
         newest = max(group.promises, key=lambda each: each.base, default=None)
         return newest.version if newest is not None else group.version
+
+    def renewal(self, promise: Promise) -> Holding | None:
+        """Return what a root needs to become as promised; None for what is no root."""
+        root = self.groups.get(self._home(promise))
+        if promise.resource == "pods" or root is None or self.root_of(root.uid) is not root:
+            return None
+        return renewal(promise.version, root, self._below(root))
+
+    def asked(self, promise: Promise) -> Load:
+        """Return the most that its workload was let ask for already on such nodes: view and promises.
+
+        What it holds may be more for a while, if its parts are seen at different times.
+        """
+        group, new, most = self.groups.get(self._home(promise)), promise.version, NOTHING
+        for old in group.versions() if group is not None else ():
+            if (old.placement, old.priority) == (new.placement, new.priority):
+                most = most.maximum(old.unit.times(old.count))
+        return most
 
     def holdings(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what is held now by all those that a promise may change: each holder's holdings."""

@@ -104,6 +104,14 @@ class _Scene(msgspec.Struct, frozen=True):
                 result = most.total if result is NOTHING else result.plus(most.total)
         return result
 
+    def renewed(self, own: Holding) -> Load:
+        """Return what a root needs here to become what it asks for; below zero, what it frees."""
+        result = own.total if self.region.counts(own) else NOTHING
+        for each in own.replaces:
+            if self.region.frees(each):
+                result = result.minus(each.load)
+        return result
+
 
 def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, ...]:
     """Return every condition that the book with this promise in it would break.
@@ -148,7 +156,7 @@ class Judge:
         self._threshold = max(in_the_way, rules.ignore_priority_below)
         self._eligible = book.nodes.eligible(version.placement)
         self._everywhere = self._eligible | book.nodes.available
-        self._before = book.holdings(promise)
+        self._before, self._asked = book.holdings(promise), book.asked(promise)
         self._scenes = tuple(self._scene(bits) for bits in self._sets())
 
     def asks(self) -> bool:
@@ -159,11 +167,20 @@ class Judge:
         """Return the tightest shortfall of each code, were `count` pods asked for."""
         after = self._tried(count)
         pods = _pods(after) - _pods(self._before)
+        own = self._book.renewal(self._promise_of(count))
+        # A workload that asks for more than ever must find room for it beside all others: that it
+        # holds as much already, because its parts are seen at different times, is nobody's promise.
+        more = self._unit.times(count).minus(self._asked) if own else NOTHING
         result: dict[str, Shortfall] = {}
         for scene in self._scenes:
-            need = scene.total(after).minus(scene.total(self._before))
+            before = scene.total(self._before)
+            need = scene.total(after).minus(before)
+            alone = scene.renewed(own).minus(before) if own else NOTHING
             for rule in self._rules.sums:
-                found = self._short(rule, scene, need, pods)
+                if rule.amount(need) <= 0 and rule.amount(more) <= 0:
+                    continue
+                needed = need if rule.amount(need) > 0 else alone
+                found = self._short(rule, scene, needed, pods)
                 known = result.get(rule.code)
                 if found and (known is None or found.room < known.room):
                     result[rule.code] = found
@@ -282,21 +299,22 @@ class Judge:
 
     def _tried(self, count: int) -> Holders:
         """Return what those whom the request changes would hold, were `count` pods asked for."""
+        return self._book.holdings_with(self._promise_of(count))
+
+    def _promise_of(self, count: int) -> Promise:
         promise = self._promise
-        if count != promise.version.count:
-            version = msgspec.structs.replace(promise.version, count=count)
-            promise = msgspec.structs.replace(promise, version=version)
-        return self._book.holdings_with(promise)
+        if count == promise.version.count:
+            return promise
+        version = msgspec.structs.replace(promise.version, count=count)
+        return msgspec.structs.replace(promise, version=version)
 
     def _short(self, rule: Rule, scene: _Scene, need: Load, pods: int) -> Shortfall | None:
         amount = rule.amount
         wanted = amount(need)
-        if wanted <= 0:
-            return None
         free, reserve = amount(scene.lens.free), self._reserve(rule, scene)
         coming, promised = amount(scene.held.coming), amount(scene.held.promised)
         room = free - reserve - coming - promised
-        if wanted <= max(0, room):
+        if wanted <= room:
             return None
         unit = amount(self._unit)
         return Shortfall(
@@ -304,7 +322,7 @@ class Judge:
             action=rule.action,
             resource=rule.resource,
             basis=rule.basis,
-            need=wanted,
+            need=max(0, wanted),
             room=room,
             unit=unit,
             nodes=scene.lens.nodes,

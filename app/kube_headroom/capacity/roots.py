@@ -119,9 +119,7 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
     version's pods that are not in place, less those whose place they take; and what its child
     workloads lack, each at its own size.
     """
-    unit, live, desired = version.unit, 0, 0
-    in_place, children, freed = 0, NOTHING, NOTHING
-    elsewhere: dict[tuple[Placement, int], Load] = {}
+    unit, live, desired, children = version.unit, 0, 0, NOTHING
     for group in below:
         live += group.live
         if group is not root:
@@ -129,6 +127,27 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
             children = children.plus(group.unit.times(group.desired - group.live))
             if group.live:
                 unit = unit.maximum(group.unit)
+    count = max(0, max(version.count, desired) - live)
+    renewed = renewal(version, root, below)
+    total = unit.times(count).maximum(renewed.total).maximum(children).clamped()
+    return msgspec.structs.replace(
+        renewed,
+        unit=unit,
+        count=count,
+        total=total,
+        coming=total if version is root.version else NOTHING,
+        replaces=renewed.replaces if total != unit.times(count) else (),
+    )
+
+
+def renewal(version: Version, root: Group, below: Sequence[Group]) -> Holding:
+    """Return what a version needs beside what its pods in place have, less what it replaces.
+
+    It may be below zero: then the root will free so much.
+    """
+    in_place, freed = 0, NOTHING
+    elsewhere: dict[tuple[Placement, int], Load] = {}
+    for group in below:
         placement = group.version.placement if group.version else version.placement
         for (size, priority), count in group.sizes.items():
             if is_in_place(version, root, group, size, priority):
@@ -138,17 +157,12 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
             else:
                 nodes = (placement, priority)
                 elsewhere[nodes] = elsewhere.get(nodes, NOTHING).plus(size.times(count))
-    count = max(0, max(version.count, desired) - live)
-    renewed = version.unit.times(max(0, version.count - in_place)).minus(freed)
-    total = unit.times(count).maximum(renewed).maximum(children).clamped()
     return Holding(
         placement=version.placement,
         priority=version.priority,
-        unit=unit,
-        count=count,
-        total=total,
-        coming=total if version is root.version else NOTHING,
-        replaces=tuple(Replaced(*nodes, load) for nodes, load in elsewhere.items())
-        if total != unit.times(count)
-        else (),
+        unit=version.unit,
+        count=0,
+        total=version.unit.times(max(0, version.count - in_place)).minus(freed),
+        coming=NOTHING,
+        replaces=tuple(Replaced(*nodes, load) for nodes, load in elsewhere.items()),
     )
