@@ -128,6 +128,25 @@ class Server:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
+def prove(server: Server) -> None:
+    """Note what would prove that old promises failed."""
+    ledger, now = server.follower.view.ledger, asyncio.get_running_loop().time()
+    for resource in ledger.due(now):
+        ledger.prove(resource, server.follower.cluster.version, now)
+
+
+def expire(server: Server) -> None:
+    """Let the view pass every proof."""
+    view, cluster = server.follower.view, server.follower.cluster
+    for resource in view.ledger.due(1e9) | set(view.resource_versions):
+        if resource in server.follower.seen:
+            server.follower.bookmark(resource)
+        elif resource in view.resource_versions and resource != "policy":
+            view.progress(resource, str(cluster.version), cluster.now)
+    for resource, seen in view.resource_versions.items():
+        view.ledger.expire(resource, seen)
+
+
 @asynccontextmanager
 async def servers(
     count: int,

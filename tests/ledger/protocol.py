@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Literal
 
 import msgspec
 
@@ -17,50 +16,14 @@ from kube_headroom.capacity.ledger_document import Document, Stored, encode
 from kube_headroom.capacity.ledger_replica import LedgerReplica
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.resources.objects import KubeObject
+from tests.ledger.asking import PROMISE_SECONDS, REQUEST_SECONDS, Answer, Fault, Naive, Request
 from tests.ledger.cluster import FOLLOWED, FakeCluster, Follower, count_of, made, units_of
-
-Fault = Literal["", "conflict", "lost answer", "lost question", "crash before", "crash after"]
-Answer = Literal["allowed", "refused", "unavailable", "nothing"]
-PROMISE_SECONDS = 75
-REQUEST_SECONDS = 60
-"""What the API server gives a request, webhooks and all."""
-
-
-@dataclass(frozen=True)
-class Naive:
-    """Which rules are left out."""
-
-    gone_settles: bool = False  # L5: a create that the view does not show has come and gone
-    no_watermarks: bool = False  # L6
-    timed_expiry: bool = False  # L7: old is over
-    forgets_losses: bool = False  # L9
-    never_renews: bool = False  # L11: a row stands, so it covers
-    no_child_rows: bool = False  # L12: what a controller sends needs no row
-    blind_to_children: bool = False  # L13: a root holds what it asks for itself
-    merged_bases: bool = False  # L3: one row a uid, with the oldest base
-
-
-@dataclass
-class Request:
-    """One API request: its object as it would be stored, and what it replaces."""
-
-    resource: str
-    obj: KubeObject
-    base: int
-    started: float
-    controller: bool = False
-    """Sent by its owner's own controller: recorded, never refused."""
-    allowed: bool = False
-
-    @property
-    def uid(self) -> str:
-        return str(self.obj.metadata.uid)
 
 
 class Replica:
     """One process: it can be restarted, and then knows nothing but what it lists and reads."""
 
-    def __init__(self, cluster: FakeCluster, naive: Naive = Naive()) -> None:
+    def __init__(self, cluster: FakeCluster, naive: Naive = Naive()) -> None:  # noqa: B008 - frozen
         self.cluster, self.naive = cluster, naive
         self.ids = count(1)
         self.restart()

@@ -16,8 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.ledger.asking import PROMISE_SECONDS, Naive, Request
 from tests.ledger.cluster import FOLLOWED, made
-from tests.ledger.protocol import PROMISE_SECONDS, Naive, Play, Request
+from tests.ledger.protocol import Play
 
 ROOM = 6
 REPLICAS = st.integers(0, 2)

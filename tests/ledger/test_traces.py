@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.ledger.asking import Naive
 from tests.ledger.cluster import made
-from tests.ledger.protocol import Naive, Play
+from tests.ledger.protocol import Play
 
 Trace = Callable[[Play], None]
 
