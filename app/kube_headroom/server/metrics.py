@@ -23,8 +23,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kube_headroom.admission.ledger_access import Figures
 from kube_headroom.admission.decision import Decision
+from kube_headroom.admission.ledger_access import Figures
 
 OTHER = "other"
 KINDS = frozenset(
