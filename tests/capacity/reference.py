@@ -234,7 +234,7 @@ class Reference:
         if uid in self.world.deleted:
             return ""
         own = [each.version.owner for each in self.world.ledger if each.uid == uid]
-        return own[-1] if own and self._asks(uid) else ""
+        return own[0] if own and self._asks(uid) else ""
 
     def _gone_until(self, uid: str) -> float:
         if uid in self.world.deleted:

@@ -251,7 +251,7 @@ def test_the_book_is_what_its_definitions_say(soak: bool) -> None:
         settings=settings(
             deadline=None,
             derandomize=not soak,
-            max_examples=5000 if soak else 400,
+            max_examples=2500 if soak else 400,
             stateful_step_count=80 if soak else 50,
             suppress_health_check=list(HealthCheck),
         ),

@@ -39,11 +39,11 @@ class Group(msgspec.Struct):
 
     @property
     def owner(self) -> str:
-        """The uid of its controller, as it is shown or else as it was last promised."""
+        """The uid of its controller, as it is shown or else as it was first promised."""
         if self.version is not None:
             return self.version.owner
         own = [promise.version.owner for promise in self.promises if promise.uid == self.uid]
-        return own[-1] if own and not self.gone_until else ""
+        return own[0] if own and not self.gone_until else ""
 
     @property
     def desired(self) -> int:
