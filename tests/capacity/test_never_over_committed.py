@@ -131,7 +131,7 @@ def test_what_is_declared_never_exceeds_the_limit(soak: bool) -> None:
         settings=settings(
             deadline=None,
             derandomize=not soak,
-            max_examples=2500 if soak else 200,
+            max_examples=2500 if soak else 500,
             stateful_step_count=80 if soak else 40,
             suppress_health_check=list(HealthCheck),
         ),

@@ -88,8 +88,9 @@ class World:
         pod = self.view.completion.effective_template(workload.template, workload.namespace)
         owner = controller_of(obj.metadata)
         uid = owner.uid if owner is not None and is_known(owner) else ""
-        if obj.kind == "Pod":
-            uid = ""
+        version = self.view.completion.version(workload, pod, "" if obj.kind == "Pod" else uid)
+        if obj.kind == "Pod" and uid:  # its controller has been charged for it
+            version = msgspec.structs.replace(version, count=0)
         known = self.shown.get(PLURALS[obj.kind], {}).get(str(obj.metadata.uid))
         return Promise(
             resource=PLURALS[obj.kind],
@@ -97,7 +98,7 @@ class World:
             base=resource_version_of(known.metadata) if known is not None else 0,
             namespace=obj.metadata.namespace or "",
             name="" if obj.metadata.generate_name else obj.metadata.name or "",
-            version=self.view.completion.version(workload, pod, uid),
+            version=version,
         )
 
     def allow(self, obj: KubeObject) -> Promise:
