@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from kube_headroom.policy.load import load_policy
-from kube_headroom.policy.scope import Scopes, scope_for
+from kube_headroom.policy.scope import Scopes
 from tests.policy.case_files import case_name, load_cases
 
 IMAGES = ("nginx", "registry.example/batch/a")
@@ -15,8 +15,7 @@ IMAGES = ("nginx", "registry.example/batch/a")
 @pytest.mark.parametrize("case", load_cases("scopes.yaml"), ids=case_name)
 def test_scopes(case):
     """Mode, requirements and exemptions follow from namespace, labels, user and day."""
-    scope = scope_for(
-        load_policy(json.dumps(case.get("policy", {}))),
+    scope = Scopes(load_policy(json.dumps(case.get("policy", {})))).scope_for(
         namespace="shop",
         namespace_labels=case.get("labels", {}),
         user="mia",
@@ -44,8 +43,7 @@ def test_scopes(case):
     ],
 )
 def test_the_mode_caps_every_action(mode, capped):
-    scope = scope_for(
-        load_policy(f"mode: {mode}"),
+    scope = Scopes(load_policy(f"mode: {mode}")).scope_for(
         namespace="shop",
         namespace_labels={},
         user="mia",

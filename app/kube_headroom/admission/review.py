@@ -36,8 +36,8 @@ class GroupKind(Wire):
     resource: str = ""
 
 
-class Request(Wire):
-    """request: what is asked, by whom."""
+class _Envelope(Wire):
+    """Of a request whose object cannot be read: all that is needed to answer it."""
 
     uid: str
     operation: str
@@ -47,9 +47,14 @@ class Request(Wire):
     name: str | None = None
     namespace: str | None = None
     user_info: UserInfo = msgspec.field(default_factory=UserInfo)
+    dry_run: bool | None = None
+
+
+class Request(_Envelope):
+    """request: what is asked, by whom."""
+
     object: KubeObject | None = None
     old_object: KubeObject | None = None
-    dry_run: bool | None = None
     unreadable: str = ""
     """Why the object could not be read; never on the wire."""
     body: bytes = b""
@@ -60,20 +65,6 @@ class _Review(Wire):
     api_version: str
     kind: str
     request: Request
-
-
-class _Envelope(Wire):
-    """Of an unreadable request: all that is needed to answer it."""
-
-    uid: str
-    operation: str
-    kind: GroupKind
-    resource: GroupKind
-    sub_resource: str | None = None
-    name: str | None = None
-    namespace: str | None = None
-    user_info: UserInfo = msgspec.field(default_factory=UserInfo)
-    dry_run: bool | None = None
 
 
 class _EnvelopeReview(Wire):

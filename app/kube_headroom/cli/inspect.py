@@ -7,6 +7,7 @@ import click
 
 from kube_headroom.cli.inputs import read_inputs, shown_fault
 from kube_headroom.cli.inspection import Inspection, Item, inspect_objects, is_read
+from kube_headroom.cli.options import filename_option, namespace_option, policy_option
 from kube_headroom.cli.output import (
     FORMATS,
     output_option,
@@ -113,23 +114,10 @@ def _print_violations(inspection: Inspection) -> None:
 inspect = click.Command(
     "inspect",
     params=[
-        click.Option(
-            ["-f", "--filename", "names"],
-            multiple=True,
-            required=True,
-            metavar="FILE|DIR|-",
-            help="Manifests: a file, a directory (recursively), or - for stdin. Repeatable.",
-        ),
+        filename_option(),
         output_option(*FORMATS),
-        click.Option(
-            ["--policy"], metavar="FILE", help="Judge by this policy instead of the default one."
-        ),
-        click.Option(
-            ["-n", "--namespace"],
-            default="default",
-            show_default=True,
-            help="Namespace of objects that name none.",
-        ),
+        policy_option(),
+        namespace_option(),
     ],
     callback=_inspect,
     help="Show what manifests ask for: pods, requests and limits as Kubernetes will see them, and "

@@ -12,6 +12,7 @@ from kube_headroom.admission.decision import Finding
 from kube_headroom.admission.simulation import Simulated, Simulator, is_simulated
 from kube_headroom.capacity.view import COMPLETING, RESOURCES
 from kube_headroom.cli.inputs import read_inputs, shown_fault
+from kube_headroom.cli.options import filename_option, namespace_option, policy_option
 from kube_headroom.cli.output import (
     output_option,
     print_error,
@@ -191,23 +192,10 @@ simulate = click.Command(
             metavar="FILE",
             help="The cluster: what `kubectl get nodes,pods,... -A -o json` printed.",
         ),
-        click.Option(
-            ["-f", "--filename", "names"],
-            multiple=True,
-            required=True,
-            metavar="FILE|DIR|-",
-            help="Manifests: a file, a directory (recursively), or - for stdin. Repeatable.",
-        ),
+        filename_option(),
         output_option("table", "json"),
-        click.Option(
-            ["--policy"], metavar="FILE", help="Judge by this policy instead of the default one."
-        ),
-        click.Option(
-            ["-n", "--namespace"],
-            default="default",
-            show_default=True,
-            help="Namespace of objects that name none.",
-        ),
+        policy_option(),
+        namespace_option(),
     ],
     callback=_simulate,
     help="Show what the webhook would decide on pods and workloads, which nodes would take such a "

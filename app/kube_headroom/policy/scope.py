@@ -123,25 +123,6 @@ class Scopes:
         )
 
 
-def scope_for(
-    policy: Policy,
-    *,
-    namespace: str,
-    namespace_labels: Mapping[str, str | None],
-    user: str,
-    groups: Sequence[str],
-    today: date,
-) -> Scope:
-    """Return one request's scope; who asks more than once keeps a Scopes."""
-    return Scopes(policy).scope_for(
-        namespace=namespace,
-        namespace_labels=namespace_labels,
-        user=user,
-        groups=groups,
-        today=today,
-    )
-
-
 def matcher(patterns: Iterable[str]) -> Matcher:
     """Return a function that tells whether a text matches one of the patterns; `*` is any text."""
     one_of = "|".join(

@@ -29,7 +29,6 @@ GROUPS: Final = {
     "CronJob": "batch",
 }
 """Each workload kind and its API group; a Job of another group (Volcano has one) is none of ours."""
-WORKLOAD_KINDS: Final = frozenset(GROUPS)
 
 _TEMPLATE_PATH: Final = "spec.template.spec"
 _DEFAULT_SURGE: Final = "25%"

@@ -8,7 +8,6 @@ from kube_headroom.admission.promiser import Promiser
 from kube_headroom.capacity.view import RESOURCES as VIEWED
 from kube_headroom.capacity.view import View
 from kube_headroom.cluster.snapshot import fill_view, load_snapshot
-from kube_headroom.resources.objects import KubeObject
 from kube_headroom.server.lifecycle import Condition
 from kube_headroom.server.run import Work
 from kube_headroom.server.settings import Settings
@@ -46,32 +45,5 @@ class OpenLedger:
 def snapshot_origin(settings: Settings, view: View, now: float) -> Origin:
     """Fill the view from a file, once."""
     assert settings.snapshot is not None
-    fill_view(_Viewed(view), load_snapshot(settings.snapshot), now=now)
+    fill_view(view, load_snapshot(settings.snapshot), now=now, resources=VIEWED)
     return Origin(conditions=(), background=(), close=_nothing, versions=None)
-
-
-class _Viewed:
-    """The view for whoever shows it more types than it holds, as a snapshot does."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def begin_list(self, resource: str) -> None:
-        if resource in VIEWED:
-            self._view.begin_list(resource)
-
-    def put(self, resource: str, obj: KubeObject) -> None:
-        if resource in VIEWED:
-            self._view.put(resource, obj)
-
-    def remove(self, resource: str, obj: KubeObject) -> None:
-        if resource in VIEWED:
-            self._view.remove(resource, obj)
-
-    def end_list(self, resource: str, resource_version: str, now: float) -> None:
-        if resource in VIEWED:
-            self._view.end_list(resource, resource_version, now)
-
-    def progress(self, resource: str, resource_version: str, now: float) -> None:
-        if resource in VIEWED:
-            self._view.progress(resource, resource_version, now)
