@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from kube_headroom.capacity.headroom import Region, shortfalls
+from kube_headroom.capacity.headroom import shortfalls
 from kube_headroom.capacity.held import Tally
 from kube_headroom.capacity.load import Load
 from kube_headroom.capacity.recount import recount
 from kube_headroom.capacity.rules import capacity_rules
+from kube_headroom.capacity.scenes import Region
 from kube_headroom.resources.placement import ANYWHERE
 from tests.capacity.manifests import PLURALS
 from tests.capacity.reference import Nodes, Reference, Vector, vector
@@ -238,7 +239,8 @@ def _names(world: World, bits: int) -> Nodes:
 
 
 def _held(world: World, bits: int, threshold: int) -> Tally:
-    return world.book.register.tally(Region(world.book.nodes, bits, threshold))
+    register, region = world.book.register, Region(world.book.nodes, bits, threshold)
+    return register.completed(register.tally(region), region)
 
 
 def _vector(load: Load) -> Vector:

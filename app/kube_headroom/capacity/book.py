@@ -16,6 +16,7 @@ from kube_headroom.capacity.load import NOTHING, Load, total
 from kube_headroom.capacity.node import Nodes
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.capacity.roots import Group, is_in_place, missing, renewal
+from kube_headroom.capacity.scenes import Scenes
 from kube_headroom.resources.placement import Placement
 
 LEAVING_MAX_GRACE_SECONDS: Final = 120
@@ -54,6 +55,7 @@ class Book:
     def __init__(self) -> None:
         self.nodes = Nodes()
         self.register = Register()
+        self.scenes = Scenes(self.nodes, self.register)
         self.pods: dict[str, PodRow] = {}
         self.groups: dict[str, Group] = {}
         self._pods_of_node: dict[str, set[str]] = {}
@@ -117,6 +119,8 @@ class Book:
 
     def tick(self, now: float) -> None:
         """Let time pass: what has been leaving, or unschedulable, too long is counted anew."""
+        if not self._deadlines or self._deadlines[0][0] > now:
+            return
         due = []
         while self._deadlines and self._deadlines[0][0] <= now:
             due.append(heapq.heappop(self._deadlines)[1])
@@ -288,6 +292,13 @@ class Book:
         return result
 
     # Questions.
+
+    def is_new(self, promise: Promise) -> bool:
+        """Tell whether nothing that this promise may change is in the book."""
+        home = self._home(promise)
+        if home in self.groups or home in self.pods or home in self._pod_promises:
+            return False
+        return promise.version.owner not in self.groups
 
     def latest(self, uid: str) -> Version | None:
         """Return what a workload was last heard to ask for, promised or seen."""

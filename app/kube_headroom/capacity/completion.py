@@ -4,7 +4,7 @@ A validating webhook sees a template bare: no LimitRange, no RuntimeClass overhe
 apart from the view because all of it can change under workloads that do not change themselves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from kube_headroom.capacity.load import Load
 from kube_headroom.capacity.promise import Version
@@ -55,8 +55,10 @@ class Completion:
             kept.pop(name, None)
             self._changed.add(None)
 
-    def changed(self) -> set[str | None]:
+    def changed(self) -> Set[str | None]:
         """Return, once, the namespaces whose templates may come to something else; None is all."""
+        if not self._changed:
+            return frozenset()
         changed, self._changed = self._changed, set()
         return changed
 
@@ -94,15 +96,16 @@ class Completion:
 
     def version(self, workload: Workload, pod: EffectivePod, owner: str = "") -> Version:
         """Return what a workload asks for, given its effective pod."""
-        priority, preempts = self.priority(workload.template)
-        return Version(
-            count=0 if workload.kind in UNCOUNTED_KINDS else workload.desired,
-            unit=Load(pod.requests, pod.limits),
-            placement=placement_of(workload.template),
-            priority=priority,
-            owner=owner,
-            preempts=preempts,
-        )
+        count = 0 if workload.kind in UNCOUNTED_KINDS else workload.desired
+        return self.version_of(workload.template, pod, count, owner)
+
+    def version_of(
+        self, template: PodSpec, pod: EffectivePod, count: int, owner: str = ""
+    ) -> Version:
+        """Return what so many pods of a template ask for, given the effective pod."""
+        priority, preempts = self.priority(template)
+        unit = Load(pod.requests, pod.limits)
+        return Version(count, unit, placement_of(template), priority, owner, preempts)
 
     def _defaults(self, namespace: str) -> Sequence[LimitRangeDefaults]:
         defaults = self._limit_ranges.get(namespace)

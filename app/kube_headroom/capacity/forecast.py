@@ -13,10 +13,11 @@ from kube_headroom.capacity.headroom import shortfalls
 from kube_headroom.capacity.load import NOTHING
 from kube_headroom.capacity.node import EVERYTHING
 from kube_headroom.capacity.promise import Promise, Version
-from kube_headroom.capacity.rules import CODES, TOO_LARGE, Rule, Rules
+from kube_headroom.capacity.rules import TOO_LARGE, Rule, Rules, amounts_by
 from kube_headroom.resources.amounts import NAMES
 
-_SCHEDULED: Final = tuple(Rule(CODES[name, "requests"], name, "requests", "warn") for name in NAMES)
+_SCHEDULED: Final = tuple(Rule.of(name, "requests", "warn") for name in NAMES)
+_AMOUNTS: Final = amounts_by(_SCHEDULED)
 
 
 class NoRoom(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ def lacks_one_more(book: Book, promise: Promise, rules: Rules) -> bool:
         promise, uid=f"{promise.uid}/extra", base=0, name="", version=version
     )
     scheduled = msgspec.structs.replace(
-        rules, sums=_SCHEDULED, fit="warn", spare_nodes=0, elastic=False
+        rules, sums=_SCHEDULED, amounts=_AMOUNTS, fit="warn", spare_nodes=0, elastic=False
     )
     found = shortfalls(book, extra, scheduled)
     return bool(found) and all(each.code != TOO_LARGE for each in found)

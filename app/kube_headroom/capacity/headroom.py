@@ -12,16 +12,13 @@ from collections.abc import Sequence
 import msgspec
 
 from kube_headroom.capacity.book import Book
-from kube_headroom.capacity.held import Holding, Replaced, Tally, largest, pods_of
+from kube_headroom.capacity.held import pods_of
 from kube_headroom.capacity.load import NOTHING, Load
-from kube_headroom.capacity.node import EVERYTHING, Lens, Nodes
-from kube_headroom.capacity.promise import Promise
+from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.capacity.rules import TOO_LARGE, TOO_MANY, Action, Rule, Rules
-from kube_headroom.resources.amounts import NAMES, ZERO, Amounts
+from kube_headroom.capacity.scenes import Holders, Region, Scene, Sight
+from kube_headroom.resources.amounts import NAMES
 from kube_headroom.resources.placement import why_not
-
-Holders = tuple[tuple[Holding, ...], ...]
-"""What several holders hold, each its holdings."""
 
 
 class Shortfall(msgspec.Struct, frozen=True):
@@ -55,69 +52,6 @@ class Shortfall(msgspec.Struct, frozen=True):
     """Where no node is eligible: the reasons, and how many nodes each keeps out."""
 
 
-class Region(msgspec.Struct, frozen=True):
-    """A set of nodes as pods of one priority and above see it."""
-
-    nodes: Nodes
-    bits: int
-    threshold: int
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """What tells it from others."""
-        return (self.bits, self.threshold)
-
-    @property
-    def generation(self) -> int:
-        """Changes with the nodes."""
-        return self.nodes.generation
-
-    def counts(self, holding: Holding) -> bool:
-        """Tell whether a holding can only land here, and can land at all."""
-        if holding.priority < self.threshold:
-            return False
-        if self.nodes.eligible(holding.placement) & ~self.bits:
-            return False
-        return self.nodes.can_hold(holding.placement, holding.unit)
-
-    def frees(self, replaced: Replaced) -> bool:
-        """Tell whether pods that are replaced may be here, and count.
-
-        They are where they were eligible, or anywhere if no node would have them now.
-        """
-        if replaced.priority < self.threshold:
-            return False
-        eligible = self.nodes.eligible(replaced.placement)
-        return eligible == 0 or eligible & self.bits != 0
-
-
-class _Scene(msgspec.Struct, frozen=True):
-    """A region as it is before the request."""
-
-    region: Region
-    lens: Lens
-    held: Tally
-    everywhere: bool
-    spare: Amounts
-
-    def total(self, holders: Holders) -> Load:
-        """Return what these hold here."""
-        result = NOTHING
-        for holdings in holders:
-            most = largest(holdings, self.region.counts, self.region.frees)
-            if most is not None:
-                result = most.total if result is NOTHING else result.plus(most.total)
-        return result
-
-    def renewed(self, own: Holding) -> Load:
-        """Return what a root needs here to become what it asks for; below zero, what it frees."""
-        result = own.total if self.region.counts(own) else NOTHING
-        for each in own.replaces:
-            if self.region.frees(each):
-                result = result.minus(each.load)
-        return result
-
-
 def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, ...]:
     """Return every condition that the book with this promise in it would break.
 
@@ -126,6 +60,8 @@ def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, .
     if promise.version.priority < rules.ignore_priority_below:
         return ()
     book.nodes.set_maximums(rules.maximums)
+    if book.is_new(promise) and _has_room_for_all(book, promise.version, rules):
+        return ()
     judge = Judge(book, promise, rules)
     if not judge.asks():
         return ()
@@ -149,20 +85,34 @@ def shortfalls(book: Book, promise: Promise, rules: Rules) -> tuple[Shortfall, .
     )
 
 
+def _has_room_for_all(book: Book, version: Version, rules: Rules) -> bool:
+    """Tell at a glance that there is room for a request of which nothing is in the book.
+
+    Nearly all are of this kind, and all count on it. It needs what it asks for, everywhere.
+    """
+    unit, count = version.unit, version.count
+    need = unit if count == 1 else unit.times(count)
+    sight, wanted = book.scenes.seen_by(version, rules), rules.amounts(need)
+    for scene in sight.scenes:
+        if not scene.holds(wanted, rules):
+            return False
+    if rules.fit == "off":
+        return book.nodes.can_hold(version.placement, unit)
+    # A node that one of these fits into can also hold it.
+    plenty = count + sight.scenes[0].held().pods
+    fitting = book.nodes.fitting(sight.eligible, sight.threshold, unit.requests, plenty)
+    return fitting >= plenty > 0
+
+
 class Judge:
     """One request before one book."""
 
     def __init__(self, book: Book, promise: Promise, rules: Rules) -> None:
         self._book, self._promise, self._rules = book, promise, rules
-        version = promise.version
-        self._unit = version.unit
-        # Placeholders of a lower priority than policy counts are in nobody's way.
-        in_the_way = version.priority if version.preempts else EVERYTHING
-        self._threshold = max(in_the_way, rules.ignore_priority_below)
-        self._eligible = book.nodes.eligible(version.placement)
-        self._everywhere = self._eligible | book.nodes.available
+        self._unit = promise.version.unit
+        self._sight: Sight = book.scenes.seen_by(promise.version, rules)
+        self._threshold, self._eligible = self._sight.threshold, self._sight.eligible
         self._before, self._asked = book.holdings(promise), book.asked(promise)
-        self._scenes = tuple(self._scene(bits) for bits in self._sets())
 
     def asks(self) -> bool:
         """Tell whether it asks for any pod, or lets one grow."""
@@ -177,7 +127,7 @@ class Judge:
         # holds as much already, because its parts are seen at different times, is nobody's promise.
         more = self._unit.times(count).minus(self._asked) if own else NOTHING
         result: dict[str, Shortfall] = {}
-        for scene in self._scenes:
+        for scene in self._sight.scenes:
             before = scene.total(self._before)
             need = scene.total(after).minus(before)
             alone = scene.renewed(own).minus(before) if own else NOTHING
@@ -200,7 +150,7 @@ class Judge:
         if wanted <= 0:
             return None
         # Mostly there is room for all that is to come here, however small: no need to sort it.
-        plenty = wanted + self._tally(self._eligible).pods
+        plenty = wanted + self._sight.scenes[0].held().pods
         fitting = self._fitting(leaving, plenty)
         if fitting >= plenty:
             return None
@@ -279,29 +229,6 @@ class Judge:
         """Return the most of a resource that is free on one eligible node."""
         return self._book.nodes.most_free(self._eligible, self._threshold, resource)
 
-    def _sets(self) -> set[int]:
-        """Return E, S_all, and every known eligible set that contains E."""
-        mine = self._eligible
-        known = {self._book.nodes.eligible(each) for each in self._book.register.placements}
-        return {mine, self._everywhere} | {bits for bits in known if bits & mine == mine}
-
-    def _scene(self, bits: int) -> _Scene:
-        everywhere = bits == self._everywhere
-        spare = self._rules.spare_nodes if everywhere else 0
-        return _Scene(
-            region=self._region(bits),
-            lens=self._book.nodes.lens(bits, self._threshold),
-            held=self._tally(bits),
-            everywhere=everywhere,
-            spare=self._book.nodes.largest(bits, spare) if spare else ZERO,
-        )
-
-    def _region(self, bits: int) -> Region:
-        return Region(self._book.nodes, bits, self._threshold)
-
-    def _tally(self, bits: int) -> Tally:
-        return self._book.register.tally(self._region(bits))
-
     def _tried(self, count: int) -> Holders:
         """Return what those whom the request changes would hold, were `count` pods asked for."""
         return self._book.holdings_with(self._promise_of(count))
@@ -313,12 +240,10 @@ class Judge:
         version = msgspec.structs.replace(promise.version, count=count)
         return msgspec.structs.replace(promise, version=version)
 
-    def _short(self, rule: Rule, scene: _Scene, need: Load, pods: int) -> Shortfall | None:
+    def _short(self, rule: Rule, scene: Scene, need: Load, pods: int) -> Shortfall | None:
         amount = rule.amount
-        wanted = amount(need)
-        free, reserve = amount(scene.lens.free), self._reserve(rule, scene)
-        coming, promised = amount(scene.held.coming), amount(scene.held.promised)
-        room = free - reserve - coming - promised
+        wanted, held = amount(need), scene.held()
+        room = scene.room(rule, held)
         if wanted <= room:
             return None
         unit = amount(self._unit)
@@ -331,26 +256,13 @@ class Judge:
             room=room,
             unit=unit,
             nodes=scene.lens.nodes,
-            free=free,
-            reserve=reserve,
-            coming=coming,
-            promised=promised,
+            free=amount(scene.lens.free),
+            reserve=amount(scene.reserve),
+            coming=amount(held.coming),
+            promised=amount(held.promised),
             eligible_only=scene.lens.bits == self._eligible,
             pods=pods if unit * pods == wanted else 0,
         )
-
-    def _reserve(self, rule: Rule, scene: _Scene) -> int:
-        """Return what policy keeps free of this set: the largest of share, quantity and spares."""
-        if rule.basis == "limits":
-            return 0
-        share = 0
-        if rule.reserve_basis_points:
-            allocatable: int = getattr(scene.lens.allocatable, rule.resource)
-            share = -(-allocatable * rule.reserve_basis_points // 10_000)
-        if not scene.everywhere:
-            return share
-        spare: int = getattr(scene.spare, rule.resource)
-        return max(share, rule.reserve_amount, spare)
 
     def _why_none(self) -> tuple[tuple[str, int], ...]:
         if self._eligible:

@@ -129,6 +129,8 @@ class Register:
         self._placements: dict[Placement, int] = {}
         self._tallies: dict[Hashable, tuple[Question, Tally]] = {}
         self._generation = 0
+        self.epoch = 0
+        """Changes with the placements, and when a tally handed out is not kept up to date any more."""
 
     @property
     def placements(self) -> Iterable[Placement]:
@@ -160,14 +162,19 @@ class Register:
                 self._count_placement(each.placement, 1)
 
     def tally(self, question: Question) -> Tally:
-        """Return what counts, as `within` does, from sums that are kept up to date.
+        """Return what counts, as `within` does, in sums.
 
-        To be read at once: it changes with the holdings.
+        It is kept up to date until the epoch changes; holdings that cannot be summed are not in it.
         """
         if question.generation != self._generation:
             self._generation = question.generation
             self._tallies.clear()
-        _, tally = self._tallies.get(question.key) or self._new_tally(question)
+            self.epoch += 1
+        known = self._tallies.get(question.key)
+        return known[1] if known is not None else self._new_tally(question)
+
+    def completed(self, tally: Tally, question: Question) -> Tally:
+        """Return a tally with the holdings that cannot be summed; to be read at once."""
         if not self._plural:
             return tally
         tally = msgspec.structs.replace(tally)
@@ -177,15 +184,16 @@ class Register:
                 tally.add(most)
         return tally
 
-    def _new_tally(self, question: Question) -> tuple[Question, Tally]:
+    def _new_tally(self, question: Question) -> Tally:
         if len(self._tallies) >= MAX_TALLIES:
             del self._tallies[next(iter(self._tallies))]
+            self.epoch += 1
         tally = Tally()
         for part in self._sums.values():
             if question.counts(part):
                 tally.add(part)
         self._tallies[question.key] = (question, tally)
-        return question, tally
+        return tally
 
     def within(self, counts: Counts, frees: Frees = _everywhere) -> Held:
         """Return the sum of all holdings that count, each holder once."""
@@ -235,11 +243,13 @@ class Register:
             self._sums[key] = Holding(*key, count, total, coming)
 
     def _count_placement(self, placement: Placement, change: int) -> None:
-        count = self._placements.get(placement, 0) + change
-        if count:
-            self._placements[placement] = count
+        before = self._placements.get(placement, 0)
+        if before + change:
+            self._placements[placement] = before + change
         else:
             del self._placements[placement]
+        if not before or not before + change:
+            self.epoch += 1
 
 
 def _negative(holding: Holding) -> Holding:

@@ -104,6 +104,8 @@ class Nodes:
         self._members: dict[int, tuple[NodeRow, ...]] = {}
         self.generation = 0
         """Changes with everything that decides which nodes can take which pods."""
+        self.epoch = 0
+        """Changes when a lens that was handed out is not kept up to date any more."""
 
     def put(self, facts: NodeFacts, allocatable: Amounts, *, ready: bool) -> bool:
         """Add a node or replace what is known of it; return whether its readiness changed."""
@@ -197,6 +199,7 @@ class Nodes:
         if lens is None:
             if len(self._lenses) >= MAX_LENSES:
                 del self._lenses[next(iter(self._lenses))]
+                self.epoch += 1
             lens = Lens(bits, threshold)
             for row in self.members(bits):
                 lens.add(row.allocatable, self._free(row, threshold))
@@ -269,12 +272,14 @@ class Nodes:
         return free
 
     def _forget_frees(self) -> None:
+        self.epoch += 1
         self._lenses.clear()
         for row in self.rows.values():
             row.frees.clear()
 
     def _restructured(self) -> None:
         self.generation += 1
+        self.epoch += 1
         self._eligible.clear()
         self._lenses.clear()
         self._can_hold.clear()

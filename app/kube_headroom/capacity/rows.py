@@ -17,14 +17,13 @@ from kube_headroom.resources.objects import (
     Quantities,
     Status,
 )
-from kube_headroom.resources.placement import ANYWHERE, NodeFacts, placement_of
+from kube_headroom.resources.placement import ANYWHERE, AWAY_TAINTS, NodeFacts, placement_of
 from kube_headroom.resources.pod import scheduler_amounts
 from kube_headroom.resources.quantity import QuantityError, milli, whole
 from kube_headroom.resources.workload import GROUPS
 
 DEFAULT_GRACE_SECONDS: Final = 30
 FINISHED_PHASES: Final = frozenset({"Succeeded", "Failed"})
-_AWAY_TAINTS: Final = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
 
 
 def controller_of(metadata: ObjectMeta) -> OwnerReference | None:
@@ -90,7 +89,7 @@ def node_facts(obj: KubeObject) -> tuple[NodeFacts, Amounts, bool]:
     )
     conditions = (status.conditions if status else None) or ()
     away = any(each.type == "Ready" and each.status != "True" for each in conditions)
-    ready = not away and not any(taint.key in _AWAY_TAINTS for taint in taints)
+    ready = not away and not any(taint.key in AWAY_TAINTS for taint in taints)
     # No allocatable means no pods, as for the scheduler (capacity-rules Q9).
     return facts, amounts_of(status.allocatable if status else None), ready
 

@@ -35,19 +35,26 @@ class Rule(msgspec.Struct, frozen=True):
     resource: str
     basis: str
     action: Action
+    amount: Callable[[Load], int]
+    """Reads what a load has of this resource on this basis."""
     reserve_basis_points: int = 0
     reserve_amount: int = 0
 
-    @property
-    def amount(self) -> Callable[[Load], int]:
-        """Read what a load has of this resource on this basis."""
-        return _AMOUNTS[self.resource, self.basis]
+    @classmethod
+    def of(
+        cls, resource: str, basis: str, action: Action, *, basis_points: int = 0, reserve: int = 0
+    ) -> "Rule":
+        """Return the rule of one resource on one basis."""
+        key = (resource, basis)
+        return cls(CODES[key], resource, basis, action, _AMOUNTS[key], basis_points, reserve)
 
 
 class Rules(msgspec.Struct, frozen=True):
     """What the judge holds a request against. Rules that are off are not here."""
 
     sums: tuple[Rule, ...]
+    amounts: Callable[[Load], tuple[int, ...]]
+    """Reads what a load has for each of the sums."""
     fit: Action
     spare_nodes: int
     maximums: Maximums
@@ -65,11 +72,13 @@ def capacity_rules(headroom: Headroom) -> Rules:
             ("requests", reserve.basis_points, reserve.amount),
             ("limits", 0, 0),  # maximumLimits says how much of limits is too much
         ):
-            code = CODES[resource, basis]
-            sums.append(Rule(code, resource, basis, getattr(section, basis), points, amount))
-    sums.append(Rule(CODES["pods", "requests"], "pods", "requests", headroom.pods))
+            action = getattr(section, basis)
+            sums.append(Rule.of(resource, basis, action, basis_points=points, reserve=amount))
+    sums.append(Rule.of("pods", "requests", headroom.pods))
+    in_force = tuple(rule for rule in sums if rule.action != "off")
     return Rules(
-        sums=tuple(rule for rule in sums if rule.action != "off"),
+        sums=in_force,
+        amounts=amounts_by(in_force),
         fit=headroom.fit,
         spare_nodes=headroom.spare_nodes,
         maximums=Maximums(
@@ -80,3 +89,11 @@ def capacity_rules(headroom: Headroom) -> Rules:
         elastic=headroom.elastic == "on",
         ignore_priority_below=headroom.ignore_priority_below,
     )
+
+
+def amounts_by(rules: tuple[Rule, ...]) -> Callable[[Load], tuple[int, ...]]:
+    """Return a function that reads what a load has for each of these rules, all in one call."""
+    fields = [f"{rule.basis}.{rule.resource}" for rule in rules]
+    if len(fields) > 1:
+        return attrgetter(*fields)
+    return lambda load: tuple(rule.amount(load) for rule in rules)

@@ -57,6 +57,7 @@ class View:
         """By resource, that of the last object itself: what others can be sure to reach (L6)."""
         self._stale_seconds = stale_seconds
         self._last_progress: dict[str, float] = dict.fromkeys(resources, -NEVER)
+        self._fresh_until = -NEVER
         self._now = 0.0
         self._known: dict[str, dict[str, int]] = {resource: {} for resource in resources}
         self._shown: dict[str, set[str]] = {}
@@ -75,8 +76,10 @@ class View:
 
     def stale(self, now: float) -> tuple[str, ...]:
         """Return the resources that were never listed or show no sign of life any more."""
-        limit = now - self._stale_seconds
-        seen = self._last_progress.items()
+        if now <= self._fresh_until:  # so it was at the last look, and later signs only add to it
+            return ()
+        limit, seen = now - self._stale_seconds, self._last_progress.items()
+        self._fresh_until = min(self._last_progress.values()) + self._stale_seconds
         return tuple(name for name, last in seen if last < limit and name not in ADVISORY)
 
     def ages(self, now: float) -> dict[str, float]:
