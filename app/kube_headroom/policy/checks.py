@@ -69,13 +69,14 @@ def requirement_violations(
         return ()
     found: list[Violation] = []
     judged: list[EffectiveContainer] = []
-    for container in pod.containers:
+    containers = pod.containers
+    for container in containers:
         exempt = exempt_images is not None and exempt_images(container.image or "")
         found += _container_violations(container, pod, requirements, path=path, exempt=exempt)
         if not exempt:
             judged.append(container)
     of_pod_itself = _pod_violations(pod, judged, requirements, path=path)
-    found += of_pod_itself if judged or not pod.containers else _unfreed(of_pod_itself)
+    found += of_pod_itself if judged or not containers else _unfreed(of_pod_itself)
     return tuple(found)
 
 
@@ -84,16 +85,16 @@ def _evidently_complete(pod: EffectivePod, requirements: Requirements) -> bool:
     if requirements.has_bounds or pod.faults:
         return False
     requests, limits = requirements.requests, requirements.limits
-    for container in pod.containers:
+    for container in pod.declared:
         if container.faults:
             return False
-        declared = container.requests
+        amounts = container.requests
         for name in requests:
-            if not declared.get(name):
+            if not amounts.get(name):
                 return False
-        declared = container.limits
+        amounts = container.limits
         for name in limits:
-            if not declared.get(name):
+            if not amounts.get(name):
                 return False
     return True
 
@@ -239,7 +240,7 @@ def _qos_too_low(
     if required is None:
         return
     found = pod.qos_class
-    if len(judged) < len(pod.containers) and not pod.pod_requests and not pod.pod_limits:
+    if len(judged) < len(pod.declared) and not pod.pod_requests and not pod.pod_limits:
         found = _qos_class(judged)
     if found == "BestEffort" or (required == "Guaranteed" and found != required):
         enough = "Guaranteed" if required == "Guaranteed" else "Burstable or Guaranteed"

@@ -20,7 +20,7 @@ from kube_headroom.resources.objects import (
 )
 
 _UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
-_DAEMON_NO_EXECUTE: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+AWAY_TAINTS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _DAEMON_NO_SCHEDULE: Final = (
     "node.kubernetes.io/disk-pressure",
     "node.kubernetes.io/memory-pressure",
@@ -63,7 +63,7 @@ class Tolerated(msgspec.Struct, frozen=True, gc=False, order=True):
     effect: str
 
 
-class Placement(msgspec.Struct, frozen=True, gc=False):
+class Placement(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Where a pod may run, in canonical form: equal placements have equal nodes, and hash equal.
 
     terms is None without required node affinity; empty, nothing can match.
@@ -87,9 +87,14 @@ class NodeFacts(msgspec.Struct, frozen=True, gc=False):
 ANYWHERE: Final = Placement()
 """The placement of pods that say nothing: one shared instance."""
 
+_ADDED: Final = [Toleration(key=key, operator="Exists", effect="NoExecute") for key in AWAY_TAINTS]
+"""What the admission plugin DefaultTolerationSeconds adds to every pod, in its order."""
+
 
 def placement_of(spec: PodSpec) -> Placement:
     """Return where the pod may run."""
+    if spec.tolerations == _ADDED and not (spec.node_name or spec.node_selector or spec.affinity):
+        return _ADDED_ALONE
     tolerations = _tolerations(spec.tolerations) if spec.tolerations else ()
     if spec.node_name:
         # The scheduler is out of the game, and with it selectors and affinity.
@@ -106,7 +111,7 @@ def placement_of(spec: PodSpec) -> Placement:
 
 def daemon_placement(spec: PodSpec) -> Placement:
     """Return where the pods of a DaemonSet run: its controller adds tolerations to the template's."""
-    added = {Tolerated(key, "Exists", "", "NoExecute") for key in _DAEMON_NO_EXECUTE}
+    added = {Tolerated(key, "Exists", "", "NoExecute") for key in AWAY_TAINTS}
     added |= {Tolerated(key, "Exists", "", "NoSchedule") for key in _DAEMON_NO_SCHEDULE}
     if spec.host_network:
         added.add(Tolerated(_NETWORK_UNAVAILABLE, "Exists", "", "NoSchedule"))
@@ -271,3 +276,7 @@ def _integer(text: str) -> int | None:
         return None
     number = int(text)
     return number if -MAX_INT64 - 1 <= number <= MAX_INT64 else None
+
+
+_ADDED_ALONE: Final = Placement(tolerations=_tolerations(_ADDED))
+"""The placement of nearly all pods: one shared instance."""

@@ -37,6 +37,7 @@ _FEW: Final = 8
 _NO_SOURCES: Final[Mapping[tuple[str, str], str]] = {}
 _NO_SPEC: Final = PodSpec()
 _NO_RESOURCES: Final = Resources()
+_NOTHING_DECLARED: Final = declared(None, None)
 
 
 class EffectiveContainer(msgspec.Struct, frozen=True, gc=False):
@@ -56,7 +57,11 @@ class EffectiveContainer(msgspec.Struct, frozen=True, gc=False):
 class EffectivePod(msgspec.Struct, frozen=True, gc=False):
     """A pod as Kubernetes will see it. Amounts are of one pod: pods=1."""
 
-    containers: tuple[EffectiveContainer, ...]
+    spec: PodSpec
+    declared: tuple[Declared, ...]
+    """What each container declares after the LimitRanges, the init containers last."""
+    sources: tuple[Mapping[tuple[str, str], str], ...]
+    """Where it comes from if not from the container itself; empty where all of it does."""
     pod_requests: Mapping[str, int] | None
     pod_limits: Mapping[str, int] | None
     requests: Amounts
@@ -66,6 +71,30 @@ class EffectivePod(msgspec.Struct, frozen=True, gc=False):
     qos_class: str
     faults: tuple[QuantityFault, ...]
     """Of the pod-level quantities; each container carries its own."""
+
+    @property
+    def containers(self) -> tuple[EffectiveContainer, ...]:
+        """The containers one by one, for whoever has something to say of one."""
+        init = self.spec.init_containers or ()
+        each = [("containers", *pair) for pair in enumerate(self.spec.containers or ())]
+        each += [("initContainers", *pair) for pair in enumerate(init)]
+        sources = self.sources or (_NO_SOURCES,) * len(each)
+        return tuple(
+            EffectiveContainer(
+                name=container.name,
+                field=f"{kind}[{index}]",
+                image=container.image or "",
+                init=kind == "initContainers",
+                sidecar=kind == "initContainers" and container.restart_policy == "Always",
+                requests=read.requests,
+                limits=read.limits,
+                sources=source,
+                faults=read.faults,
+            )
+            for (kind, index, container), read, source in zip(
+                each, self.declared, sources, strict=True
+            )
+        )
 
 
 class _Whole(msgspec.Struct, frozen=True, gc=False):
@@ -90,11 +119,7 @@ def effective_pod(
     A template is completed by the LimitRanges of its namespace and the overhead of its RuntimeClass;
     a pod from the API server already has both. Requests default to limits either way.
     """
-    shown: list[EffectiveContainer] = []
-    read: list[Declared] = []
-    _read(spec.containers, limit_ranges, shown, read, init=False)
-    if spec.init_containers:
-        _read(spec.init_containers, limit_ranges, shown, read, init=True)
+    read, sources = _read(spec, limit_ranges) if limit_ranges else (_as_written(spec), ())
     level = level_of(spec, read)
     overhead = spec.overhead or overhead
     resize = resize_in(spec, status)
@@ -103,7 +128,9 @@ def effective_pod(
     else:
         whole = _whole(spec, read, level, resize, overhead)
     return EffectivePod(
-        tuple(shown),
+        spec,
+        read,
+        sources,
         level.request_values,
         level.limit_values,
         whole.requests,
@@ -159,42 +186,28 @@ def _whole(
     )
 
 
-def _read(
-    containers: Sequence[Container] | None,
-    limit_ranges: Sequence[LimitRangeDefaults],
-    shown: list[EffectiveContainer],
-    read: list[Declared],
-    *,
-    init: bool,
-) -> None:
-    kind = "initContainers" if init else "containers"
-    for index, container in enumerate(containers or ()):
-        sources = _NO_SOURCES
-        if limit_ranges:
-            defaulted = with_limit_ranges(container.resources, limit_ranges)
-            each = declared(defaulted.requests, defaulted.limits)
-            sources = defaulted.sources
-        else:
-            each = _declared(container)
-        read.append(each)
-        shown.append(
-            EffectiveContainer(
-                container.name,
-                f"{kind}[{index}]",
-                container.image or "",
-                init,
-                init and container.restart_policy == "Always",
-                each.requests,
-                each.limits,
-                sources,
-                each.faults,
-            )
-        )
+def _as_written(spec: PodSpec) -> tuple[Declared, ...]:
+    read = [_declared(each) for each in spec.containers or ()]
+    if spec.init_containers:
+        read += [_declared(each) for each in spec.init_containers]
+    return tuple(read)
 
 
 def _declared(container: Container) -> Declared:
-    resources = container.resources or _NO_RESOURCES
-    return declared(resources.requests, resources.limits)
+    resources = container.resources
+    return declared(resources.requests, resources.limits) if resources else _NOTHING_DECLARED
+
+
+def _read(
+    spec: PodSpec, limit_ranges: Sequence[LimitRangeDefaults]
+) -> tuple[tuple[Declared, ...], tuple[Mapping[tuple[str, str], str], ...]]:
+    """Return what each container declares with these defaults, and what came from them."""
+    containers = (*(spec.containers or ()), *(spec.init_containers or ()))
+    defaulted = [with_limit_ranges(each.resources, limit_ranges) for each in containers]
+    return (
+        tuple(declared(each.requests, each.limits) for each in defaulted),
+        tuple(each.sources for each in defaulted),
+    )
 
 
 def _limited(read: Sequence[Declared], level: Level) -> tuple[str, ...]:
