@@ -6,7 +6,7 @@ The real Reviewer, View and Ledger, from review bytes to answer bytes; only the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
@@ -35,6 +35,11 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+async def settled(answer: bytes | Awaitable[bytes]) -> bytes:
+    """Return an answer that comes at once or later."""
+    return answer if isinstance(answer, bytes) else await answer
+
+
 class Scene:
     """The parts of one process, with a clock that stands still."""
 
@@ -57,7 +62,7 @@ class Scene:
     def clock(self) -> float:
         return self.now
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: Decision, seconds: float) -> None:
         self.decisions.append(decision)
 
     async def send(self, step: Mapping[str, Any]) -> Answer | ClusterUnavailable:
@@ -65,7 +70,7 @@ class Scene:
         self.now += step.get("after_seconds", 0)
         body = json.dumps(review_of(step)).encode()
         try:
-            answer = await self.reviewer.review(body)
+            answer = await settled(self.reviewer.review(body))
         except ClusterUnavailable as error:
             return error
         return Answer(json.loads(answer)["response"], self.decisions[-1], answer)

@@ -9,7 +9,7 @@ import pytest
 
 from kube_headroom.errors import ClusterUnavailable, MalformedReview
 from tests.admission.hostile import DEEP, hostile_bodies
-from tests.admission.scene import Scene, review_of
+from tests.admission.scene import Scene, review_of, settled
 from tests.admission.test_cases import CASES, check_contract
 
 CLUSTER = [
@@ -29,7 +29,7 @@ def reviews():
 async def outcome(scene, body):
     """Return what becomes of one body; anything but an answer or the two refusals is a bug."""
     try:
-        answer = await scene.reviewer.review(body)
+        answer = await settled(scene.reviewer.review(body))
     except MalformedReview:
         return "malformed"
     except ClusterUnavailable:

@@ -18,6 +18,7 @@ from kube_headroom.cluster.resource_paths import RESOURCES
 from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.policy.load import DEFAULT_POLICY
 from kube_headroom.server.upkeep import question_old_promises, relist_laggards
+from tests.admission.scene import settled
 from tests.cluster.fake_api import FakeApi, page, pod, stream
 from tests.cluster.recording import until
 from tests.ledger.cluster import FakeCluster, Follower, made
@@ -117,7 +118,7 @@ async def test_a_hurried_watch_goes_on_where_it_was_for_a_short_time(tmp_path) -
 class Nobody:
     """Records nothing."""
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: Decision, seconds: float) -> None:
         """Forget it."""
 
 
@@ -138,9 +139,9 @@ def test_a_scale_is_not_judged_beside_a_template_that_another_replica_has_replac
             store.cluster.put("deployments", made("deployments", "d", 1, 4))
             reviewer = reviewer_of(second)
             with pytest.raises(ClusterUnavailable):
-                await reviewer.review(scale_review(store.cluster.version))
+                await settled(reviewer.review(scale_review(store.cluster.version)))
             second.follower.deliver("deployments")
-            body = await reviewer.review(scale_review(store.cluster.version))
+            body = await settled(reviewer.review(scale_review(store.cluster.version)))
             answer = msgspec.json.decode(body)["response"]
             assert (answer["allowed"], answer["status"]["code"]) == (False, 403)
 

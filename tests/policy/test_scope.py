@@ -20,7 +20,7 @@ def test_scopes(case):
         namespace_labels=case.get("labels", {}),
         user="mia",
         groups=("dev", "system:authenticated"),
-        today=date(2027, 1, 1),
+        today=lambda: date(2027, 1, 1),
     )
     expected = dict(case["found"])
     found = {"mode": scope.mode}
@@ -48,7 +48,7 @@ def test_the_mode_caps_every_action(mode, capped):
         namespace_labels={},
         user="mia",
         groups=(),
-        today=date(2027, 1, 1),
+        today=lambda: date(2027, 1, 1),
     )
     assert {action: scope.cap(action) for action in capped} == capped
 
@@ -62,7 +62,7 @@ def test_what_is_kept_of_a_namespace_follows_its_labels():
             namespace_labels=labels,
             user="mia",
             groups=(),
-            today=date(2027, 1, 1),
+            today=lambda: date(2027, 1, 1),
         ).mode
         for labels in ({}, {"kube-headroom.io/enforce": "true"}, {})
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from kube_headroom.admission.decision import Decision, Finding
 from kube_headroom.admission.ledger_access import Figures
-from kube_headroom.server.logging import JsonLines, LineBatch, Stamps, TextLines, configure_logging
+from kube_headroom.server.logging import JsonLines, Stamps, TextLines, configure_logging
 from kube_headroom.server.metrics import Metrics, RoomFigure, Scrape
 from kube_headroom.server.recorder import DecisionRecorder
 
@@ -34,7 +34,6 @@ DENIED = Decision(
         Finding(code="HR104", effect="enforce", message="memory limit is missing", container="b"),
         Finding(code="HR203", effect="warn", message="cpu"),
     ),
-    seconds=0.0021,
 )
 
 
@@ -72,8 +71,8 @@ def _series(metrics: Metrics) -> dict[str, float]:
 
 def test_decisions_codes_times_and_states_are_in_a_scrape() -> None:
     metrics = Metrics()
-    metrics.decided(DENIED)
-    metrics.decided(DENIED)
+    metrics.decided(DENIED, 0.0021)
+    metrics.decided(DENIED, 0.0021)
     metrics.rejected("slow_sender")
     series = _series(metrics)
     decisions = 'kube_headroom_decisions_total{kind="Deployment",operation="CREATE",outcome="deny"}'
@@ -101,14 +100,15 @@ def test_strangers_words_do_not_make_series() -> None:
         metrics.decided(
             msgspec.structs.replace(
                 DENIED, kind=f"K{number}", operation=f"O{number}", findings=(finding,)
-            )
+            ),
+            0.1,
         )
     series = _series(metrics)
     other = 'kube_headroom_decisions_total{kind="other",operation="other",outcome="deny"}'
     code = 'kube_headroom_decision_codes_total{code="other",effect="enforce"}'
     assert (series[other], series[code]) == (500, 500)
     assert not any(re.search(r"[KO]\d|HR\d+x", name) for name in series)
-    assert len(metrics._bound) == len(metrics._bound_codes) == 0
+    assert sum(name.startswith("kube_headroom_decision") for name in series) == 2
 
 
 @pytest.fixture
@@ -123,12 +123,9 @@ def restored_logging() -> Iterator[None]:
 def test_a_decision_is_one_json_line() -> None:
     stream = io.StringIO()
     configure_logging("info", "json", stream)
-    turns: list[object] = []
-    recorder = DecisionRecorder(Metrics(), LineBatch(stream, turns.append))
-    recorder.decided(DENIED)
-    recorder.decided(msgspec.structs.replace(DENIED, name="a\nb\x1b[31m" + "x" * 500))
-    assert (stream.getvalue(), len(turns)) == ("", 1)
-    turns[0]()
+    recorder = DecisionRecorder(Metrics())
+    recorder.decided(DENIED, 0.0021)
+    recorder.decided(msgspec.structs.replace(DENIED, name="a\nb\x1b[31m" + "x" * 500), 0.1)
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first.pop("time").endswith("Z")
     assert first == {
@@ -139,8 +136,20 @@ def test_a_decision_is_one_json_line() -> None:
         "dry_run": False, "charge": "", "ms": 2.1,
     }  # fmt: skip
     assert len(second["name"]) == 253
-    recorder.decided(DENIED)
-    assert len(turns) == 2
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(("level", "lines"), [("info", 1), ("debug", 2)])
+def test_what_is_allowed_without_a_word_is_logged_for_who_looks_closely(
+    level: str, lines: int
+) -> None:
+    stream = io.StringIO()
+    configure_logging(level, "json", stream)
+    recorder = DecisionRecorder(Metrics())
+    allowed = msgspec.structs.replace(DENIED, allowed=True, outcome="allow", findings=())
+    recorder.decided(allowed, 0.1)
+    recorder.decided(msgspec.structs.replace(allowed, charge="unpromised"), 0.1)
+    assert stream.getvalue().count("\n") == lines
 
 
 @pytest.mark.usefixtures("restored_logging")
@@ -148,8 +157,8 @@ def test_a_decision_is_one_json_line() -> None:
 def test_as_text_it_is_one_line_too(level: str, lines: int) -> None:
     stream = io.StringIO()
     configure_logging(level, "text", stream)
-    recorder = DecisionRecorder(Metrics(), None)
-    recorder.decided(msgspec.structs.replace(DENIED, name="a\nb\x1b[31m"))
+    recorder = DecisionRecorder(Metrics())
+    recorder.decided(msgspec.structs.replace(DENIED, name="a\nb\x1b[31m"), 0.1)
     text = stream.getvalue()
     assert text.count("\n") == lines
     assert "\x1b" not in text

@@ -43,6 +43,9 @@ class Outcome(msgspec.Struct, frozen=True):
     charge: Charge = ""
 
 
+NOTHING_SHORT: Final = Outcome()
+
+
 class CapacityJudge:
     """Judges requests that declare more, on a view that is current."""
 
@@ -51,14 +54,26 @@ class CapacityJudge:
         self._promiser = promiser
         self._clock = clock
 
-    async def judge(self, subject: Subject, terms: Terms) -> Outcome:
-        """Return the shortfalls, having promised what is allowed.
+    def judge(self, subject: Subject, terms: Terms) -> Outcome:
+        """Return the shortfalls of what is not to be promised.
 
         Raises ClusterUnavailable if the answer depends on a view that is not current.
         """
         stale = self._view.stale(self._clock())
         if stale:
-            return self.unjudged(terms, f"the view is not current: {', '.join(stale)}")
+            return self._unjudged_by(stale, terms)
+        found = shortfalls(self._view.book, subject.promise, terms.rules)
+        return Outcome(_findings(found, subject, terms)) if found else NOTHING_SHORT
+
+    async def promise(self, subject: Subject, terms: Terms) -> Outcome:
+        """Return the shortfalls, having promised what is allowed.
+
+        Raises ClusterUnavailable if the answer depends on a view that is not current, or on a
+        ledger that cannot be written in time.
+        """
+        stale = self._view.stale(self._clock())
+        if stale:
+            return self._unjudged_by(stale, terms)
 
         def find() -> tuple[Shortfall, ...]:
             return shortfalls(self._view.book, subject.promise, terms.rules)
@@ -72,8 +87,6 @@ class CapacityJudge:
                 terms.scope.cap(each.action) == "enforce" for each in found
             )
 
-        if not terms.promise:
-            return Outcome(_findings(find(), subject, terms))
         try:
             found = await self._promiser.promise(
                 subject.promise, find_current, refuses, timeout_seconds=self._patience(terms)
@@ -83,6 +96,9 @@ class CapacityJudge:
             return Outcome(_findings(find(), subject, terms), outcome.charge)
         charge: Charge = "" if refuses(found) else "promised"
         return Outcome(_findings(found, subject, terms), charge)
+
+    def _unjudged_by(self, stale: tuple[str, ...], terms: Terms) -> Outcome:
+        return self.unjudged(terms, f"the view is not current: {', '.join(stale)}")
 
     def _patience(self, terms: Terms) -> float:
         """Return how long to wait for the promise: what is allowed in any case waits little."""

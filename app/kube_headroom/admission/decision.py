@@ -44,7 +44,6 @@ class Decision(msgspec.Struct, frozen=True):
     charge: Literal["", "promised", "recorded", "unpromised"] = ""
     policy: str = ""
     """The hash of the policy that decided."""
-    seconds: float = 0.0
 
     @property
     def charged(self) -> bool:
@@ -54,11 +53,13 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def codes(self) -> tuple[str, ...]:
         """The codes of all findings, each once, sorted."""
+        if not self.findings:
+            return ()
         return tuple(sorted({finding.code for finding in self.findings}))
 
 
 class Recorder(Protocol):
     """Whoever counts and logs decisions."""
 
-    def decided(self, decision: Decision) -> None:
-        """Take note of a decision."""
+    def decided(self, decision: Decision, seconds: float) -> None:
+        """Take note of a decision and how long it took."""

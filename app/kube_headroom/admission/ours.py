@@ -68,7 +68,8 @@ def is_policy(request: Request, identity: Identity) -> bool:
 
 def is_ours(request: Request, identity: Identity) -> bool:
     """Tell whether it is ours to judge; all else is allowed at once."""
-    if request.operation not in {"CREATE", "UPDATE"} or not kind_of(request):
+    kind = kind_of(request)
+    if request.operation not in {"CREATE", "UPDATE"} or not kind:
         return False
     if (request.sub_resource or "") not in _SUBRESOURCES:
         return False
@@ -80,7 +81,7 @@ def is_ours(request: Request, identity: Identity) -> bool:
         return True
     if obj.metadata.deletion_timestamp is not None:
         return False
-    return kind_of(request) != "Pod" or not _is_carried_out(obj, request, identity)
+    return kind != "Pod" or not _is_carried_out(obj, request, identity)
 
 
 def _is_carried_out(pod: KubeObject, request: Request, identity: Identity) -> bool:

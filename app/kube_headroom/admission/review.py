@@ -144,27 +144,23 @@ def _not_to_be_read(request: Request) -> str:
         if request.sub_resource != "scale" and group != request.resource.group:
             expected = request.resource.group or "core"
             return f"apiVersion {obj.api_version[:64]!r}, where the group {expected} is expected"
-        spec = obj.spec
-        job = spec.job_template.spec if spec and spec.job_template else None
-        problem = _too_many_containers(spec, job) or _too_large_count(spec, job)
-        if problem:
-            return problem
+        if obj.spec is not None:
+            problem = _too_large(obj.spec)
+            if problem:
+                return problem
     return ""
 
 
-def _too_many_containers(spec: Spec | None, job: Spec | None) -> str:
-    templates = (spec.template if spec else None, job.template if job else None)
-    for pod in (spec, *(each.spec for each in templates if each)):
-        count = len(pod.containers or ()) + len(pod.init_containers or ()) if pod else 0
-        if count > MAX_CONTAINERS:
-            return f"{count} containers; at most {MAX_CONTAINERS} are read"
-    return ""
-
-
-def _too_large_count(*specs: Spec | None) -> str:
-    """Kubernetes counts pods in 32 bits; the API server lets nothing larger through."""
-    for spec in specs:
-        counts = (spec.replicas, spec.parallelism, spec.completions) if spec else ()
-        if any(count is not None and count > MAX_COUNT for count in counts):
+def _too_large(spec: Spec) -> str:
+    """Return what no cluster could run of a spec, if anything."""
+    jobs = spec.job_template
+    for each in (spec, jobs.spec) if jobs is not None and jobs.spec is not None else (spec,):
+        pods = each.template.spec if each.template is not None else None
+        for pod in (each, pods) if pods is not None else (each,):
+            count = len(pod.containers or ()) + len(pod.init_containers or ())
+            if count > MAX_CONTAINERS:
+                return f"{count} containers; at most {MAX_CONTAINERS} are read"
+        # Kubernetes counts pods in 32 bits; the API server lets nothing larger through.
+        if max(each.replicas or 0, each.parallelism or 0, each.completions or 0) > MAX_COUNT:
             return f"a number of pods above {MAX_COUNT}"
     return ""

@@ -121,7 +121,7 @@ def is_simulated(obj: KubeObject) -> bool:
 class _Unheard:
     """Nobody counts what was only simulated."""
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: Decision, seconds: float) -> None:
         """Forget it."""
 
 

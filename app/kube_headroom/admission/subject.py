@@ -11,7 +11,7 @@ from kube_headroom.capacity.completion import UNCOUNTED_KINDS
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.capacity.rows import known_owner, resource_version_of
 from kube_headroom.capacity.view import View, object_key
-from kube_headroom.resources.objects import KubeObject
+from kube_headroom.resources.objects import KubeObject, PodSpec
 from kube_headroom.resources.pod import EffectivePod, effective_pod
 from kube_headroom.resources.workload import Workload, workload_of
 
@@ -63,26 +63,16 @@ def _pod_subject(request: Request, view: View) -> Subject:
     assert obj is not None
     pod, version = _pod(obj, view)
     old_pod, old_version = _pod(old, view) if old is not None else (None, None)
-    return Subject(
-        pod=pod,
-        old_pod=old_pod,
-        path="spec",
-        promise=_promise(request, obj, version),
-        old_version=old_version,
-        replicas=False,
-    )
+    promise = _promise(request, obj, version)
+    return Subject(pod, old_pod, "spec", promise, old_version, replicas=False)
 
 
 def _pod(obj: KubeObject, view: View) -> tuple[EffectivePod, Version]:
     """Return a pod and what it asks for: gated, or held by a known controller, it asks for none."""
-    workload = workload_of(obj)
-    assert workload is not None
-    pod = effective_pod(workload.template, status=obj.status)
-    version = view.completion.version(workload, pod)
-    gated = bool(workload.template.scheduling_gates)
-    if gated or known_owner(obj.metadata)[0]:
-        version = msgspec.structs.replace(version, count=0)
-    return pod, version
+    spec = obj.spec if obj.spec is not None else PodSpec()
+    pod = effective_pod(spec, status=obj.status)
+    nothing = spec.scheduling_gates or known_owner(obj.metadata)[0]
+    return pod, view.completion.version_of(spec, pod, 0 if nothing else 1)
 
 
 def _workload_subject(request: Request, view: View) -> Subject:
@@ -137,13 +127,12 @@ def _scale_subject(request: Request, view: View) -> Subject | None:
 
 
 def _promise(request: Request, obj: KubeObject, version: Version) -> Promise:
-    metadata = obj.metadata
-    generated = bool(metadata.generate_name)
+    resource, metadata = request.resource.resource, obj.metadata
     return Promise(
-        resource=request.resource.resource,
-        uid=object_key(request.resource.resource, metadata),
-        base=resource_version_of(metadata) if request.operation == "UPDATE" else 0,
-        namespace=metadata.namespace or request.namespace or "",
-        name="" if generated else metadata.name or "",
-        version=version,
+        resource,
+        object_key(resource, metadata),
+        resource_version_of(metadata) if request.operation == "UPDATE" else 0,
+        metadata.namespace or request.namespace or "",
+        "" if metadata.generate_name else metadata.name or "",
+        version,
     )

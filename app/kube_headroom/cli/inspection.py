@@ -136,7 +136,7 @@ class Inspector:
             namespace_labels=self._around.namespace_labels.get(workload.namespace, {}),
             user="",
             groups=(),
-            today=self._today,
+            today=lambda: self._today,
         )
         if scope.exemption is not None:
             return ()

@@ -1,6 +1,6 @@
 """Which part of a policy binds one request: by namespace, its labels, the user, and the day.
 
-Pure: today comes in. A policy holds for days while requests come by the thousand, so what depends
+Pure: who asks says what day it is. A policy holds for days while requests come by the thousand, so what depends
 on the namespace alone is kept; users and groups are looked up each time.
 """
 
@@ -14,10 +14,13 @@ import msgspec
 from kube_headroom.policy.fields import Mode
 from kube_headroom.policy.model import Exemption, Policy, Requirements
 
+_ENFORCE: Final = "kube-headroom.io/enforce"
+_WARN: Final = "kube-headroom.io/warn"
+_AUDIT: Final = "kube-headroom.io/audit"
 LABELS: Final[tuple[tuple[Mode, str], ...]] = (
-    ("enforce", "kube-headroom.io/enforce"),
-    ("warn", "kube-headroom.io/warn"),
-    ("audit", "kube-headroom.io/audit"),
+    ("enforce", _ENFORCE),
+    ("warn", _WARN),
+    ("audit", _AUDIT),
 )
 """The namespace labels, strictest first; only the value "true" counts."""
 
@@ -48,8 +51,7 @@ class Scope(msgspec.Struct, frozen=True):
 class _NamespaceScope(msgspec.Struct, frozen=True):
     """What the namespace alone decides."""
 
-    mode: Mode
-    requirements: Requirements
+    scope: Scope
     exemptions: tuple["_Exemption", ...]
 
 
@@ -87,19 +89,23 @@ class Scopes:
         namespace_labels: Mapping[str, str | None],
         user: str,
         groups: Sequence[str],
-        today: date,
+        today: Callable[[], date],
     ) -> Scope:
         """Return what binds a request of this user in this namespace; today is in UTC."""
         here = self._namespace(namespace, namespace_labels)
         if not here.exemptions:
-            return Scope(here.mode, here.requirements)
-        active = [one for one in here.exemptions if one.frees(user, groups, today)]
+            return here.scope
+        day = today()
+        active = [one for one in here.exemptions if one.frees(user, groups, day)]
         reason = next((one.reason for one in active if one.images is None), None)
         images = [one.images for one in active if one.images is not None]
-        return Scope(here.mode, here.requirements, reason, _any_of(images) if images else None)
+        return msgspec.structs.replace(
+            here.scope, exemption=reason, exempt_images=_any_of(images) if images else None
+        )
 
     def _namespace(self, name: str, labels: Mapping[str, str | None]) -> _NamespaceScope:
-        key = (name, *(labels.get(label) for _, label in LABELS))
+        get = labels.get
+        key = (name, get(_ENFORCE), get(_WARN), get(_AUDIT))
         found = self._kept.get(key)
         if found is None:
             found = self._find(name, labels)
@@ -115,8 +121,9 @@ class Scopes:
             mode = override.mode or mode
             requirements = override.requirements or requirements
         return _NamespaceScope(
-            mode=_labelled(mode, labels, may_loosen=policy.allow_namespaces_to_loosen),
-            requirements=requirements,
+            scope=Scope(
+                _labelled(mode, labels, may_loosen=policy.allow_namespaces_to_loosen), requirements
+            ),
             exemptions=tuple(
                 one for one in self._exemptions if one.namespaces is None or one.namespaces(name)
             ),

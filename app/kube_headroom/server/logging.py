@@ -60,33 +60,6 @@ class TextLines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-class LineBatch:
-    """Lines made and written together at the end of the loop's turn.
-
-    A write costs more than a decision; under load one carries all lines of a turn, and in quiet
-    times a line is out as soon as the answer is. Made one after the other, and not each between two
-    reviews, they cost half.
-    """
-
-    def __init__(self, stream: TextIO, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        self._stream = stream
-        self._call_soon = call_soon
-        self._waiting: list[Callable[[], str]] = []
-
-    def add(self, line: Callable[[], str]) -> None:
-        """One more: `line` makes it, without its newline."""
-        if not self._waiting:
-            self._call_soon(self.flush)
-        self._waiting.append(line)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._stream.write("\n".join([line() for line in waiting]) + "\n")
-            self._stream.flush()
-
-
 class Stamps:
     """Time stamps of now. The text of a second is made once: formatting one costs 5 us."""
 

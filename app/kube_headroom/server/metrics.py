@@ -14,7 +14,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
@@ -23,33 +22,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kube_headroom.admission.decision import Decision
 from kube_headroom.admission.ledger_access import Figures
+from kube_headroom.server.review_series import ReviewSeries
 
-OTHER = "other"
-KINDS = frozenset(
-    [
-        "Pod",
-        "Deployment",
-        "ReplicaSet",
-        "StatefulSet",
-        "DaemonSet",
-        "Job",
-        "CronJob",
-        "ReplicationController",
-        "Scale",
-        "ConfigMap",
-    ]
-)
-OPERATIONS = frozenset(("CREATE", "UPDATE"))
-OUTCOMES = frozenset(["allow", "deny", "warn", "exempt", "skip"])
-CHARGES = ("", "promised", "recorded", "unpromised")
-EFFECTS = frozenset(["enforce", "warn", "audit"])
-CODES = frozenset(
-    [f"HR{n}" for n in range(101, 112)]
-    + [f"HR{n}" for n in range(201, 211)]
-    + [f"HR{n}" for n in range(301, 304)]
-)
 REASONS = frozenset(
     [
         "too_large",
@@ -65,10 +40,6 @@ REASONS = frozenset(
         "internal_error",
     ]
 )
-# From a tenth of a millisecond, a decision by the view alone, to the API server's patience.
-SECONDS_BUCKETS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +94,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._decisions = Counter(
-            "kube_headroom_decisions",
-            "Reviews judged.",
-            ("outcome", "operation", "kind"),
-            registry=self.registry,
-        )
-        self._codes = Counter(
-            "kube_headroom_decision_codes",
-            "Findings in judged reviews, each code once a review; only enforce refuses.",
-            ("code", "effect"),
-            registry=self.registry,
-        )
-        seconds = Histogram(
-            "kube_headroom_review_seconds",
-            "Time from a review's body to its answer.",
-            ("charge",),
-            buckets=SECONDS_BUCKETS,
-            registry=self.registry,
-        )
-        self._seconds = {charge: seconds.labels(charge or "none") for charge in CHARGES}
+        self._reviews = ReviewSeries()
+        self.registry.register(self._reviews)
+        self.decided = self._reviews.decided
         rejections = Counter(
             "kube_headroom_http_rejections",
             "Requests that were not judged, by reason.",
@@ -155,17 +109,6 @@ class Metrics:
             "Policies seen that could not be used; the last good one stayed in force.",
             registry=self.registry,
         )
-        self._bound: dict[tuple[str, str, str], Counter] = {}
-        self._bound_codes: dict[tuple[str, str], Counter] = {}
-
-    def decided(self, decision: Decision) -> None:
-        """One more review was judged."""
-        key = (decision.outcome, decision.operation, decision.kind)
-        (self._bound.get(key) or self._bind(key)).inc()
-        self._seconds[decision.charge].observe(decision.seconds)
-        if decision.findings:
-            for code_key in {(finding.code, finding.effect) for finding in decision.findings}:
-                (self._bound_codes.get(code_key) or self._bind_code(code_key)).inc()
 
     def rejected(self, reason: str) -> None:
         """One more request was not judged."""
@@ -174,22 +117,6 @@ class Metrics:
     def policy_rejected(self) -> None:
         """One more policy could not be used."""
         self._policy_faults.inc()
-
-    def _bind(self, key: tuple[str, str, str]) -> Counter:
-        outcome, operation, kind = key
-        child = self._decisions.labels(
-            _known(outcome, OUTCOMES), _known(operation, OPERATIONS), _known(kind, KINDS)
-        )
-        if outcome in OUTCOMES and operation in OPERATIONS and kind in KINDS:
-            self._bound[key] = child  # only known words: strangers' words would pile up here
-        return child
-
-    def _bind_code(self, key: tuple[str, str]) -> Counter:
-        code, effect = key
-        child = self._codes.labels(_known(code, CODES), _known(effect, EFFECTS))
-        if code in CODES and effect in EFFECTS:
-            self._bound_codes[key] = child
-        return child
 
 
 class Scrape:
@@ -274,7 +201,3 @@ _ROOM_GAUGES = (
     ("committed", "What is held and promised there."),
     ("headroom", "What is left there, reserves kept."),
 )
-
-
-def _known(word: str, words: frozenset[str]) -> str:
-    return word if word in words else OTHER

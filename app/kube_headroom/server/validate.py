@@ -6,8 +6,9 @@ is no judgement: 400 not a review, 413 too large, 503 ask again, 500 our bug.
 
 import logging
 import re
+from collections.abc import Coroutine
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kube_headroom.errors import ClusterUnavailable, MalformedReview
 from kube_headroom.server.body import (
@@ -39,8 +40,10 @@ class Answer(NamedTuple):
 class Reviewer(Protocol):
     """Judges one AdmissionReview; raises MalformedReview and ClusterUnavailable."""
 
-    async def review(self, body: bytes, *, timeout_seconds: float = ...) -> bytes:
-        """The answering AdmissionReview."""
+    def review(
+        self, body: bytes, *, timeout_seconds: float = ...
+    ) -> bytes | Coroutine[Any, Any, bytes]:
+        """The answering AdmissionReview, at once or when it was promised."""
         ...
 
 
@@ -63,7 +66,7 @@ _log = logging.getLogger("kube_headroom.http")
 
 
 class Validate:
-    """`POST /validate`: one coroutine, called by the route and by the shortcut before it."""
+    """`POST /validate`: called by the route, and by the connection where a review comes whole."""
 
     def __init__(
         self,
@@ -90,25 +93,38 @@ class Validate:
         except SenderGone:
             self._rejections.rejected("sender_gone")
             return None
-        return await self.answer(body, timeout_of(query))
+        answer = self.answer(body, query)
+        return answer if isinstance(answer, Answer) else await answer
 
-    async def answer(self, body: bytes, timeout_seconds: float) -> Answer:
-        """From body bytes to an answer; nothing is raised past this point."""
+    def answer(self, body: bytes, query: bytes) -> Answer | Coroutine[Any, Any, Answer]:
+        """From body bytes to an answer, at once or later; nothing is raised past this point."""
         if self.in_flight >= self._max_in_flight:
             return self._reject("too_many_in_flight", 503, "too many reviews at once")
-        self.in_flight += 1
         try:
-            answer = await self._reviewer.review(body, timeout_seconds=timeout_seconds)
-        except MalformedReview as error:
-            return self._reject("malformed", 400, str(error))
-        except ClusterUnavailable as error:
-            return self._reject("unavailable", 503, str(error))
-        except Exception:  # noqa: BLE001 - the request's edge: a bug costs one request and is seen
-            _log.exception("a review ended in a bug of ours")
-            return self._reject("internal_error", 500, "internal error, see the log")
+            answer = self._reviewer.review(body, timeout_seconds=timeout_of(query))
+        except Exception as error:  # noqa: BLE001 - the request's edge
+            return self._failure(error)
+        if isinstance(answer, bytes):
+            return Answer(200, JSON, answer)
+        self.in_flight += 1
+        return self._later(answer)
+
+    async def _later(self, answer: Coroutine[Any, Any, bytes]) -> Answer:
+        try:
+            return Answer(200, JSON, await answer)
+        except Exception as error:  # noqa: BLE001 - the request's edge
+            return self._failure(error)
         finally:
             self.in_flight -= 1
-        return Answer(200, JSON, answer)
+
+    def _failure(self, error: Exception) -> Answer:
+        if isinstance(error, MalformedReview):
+            return self._reject("malformed", 400, str(error))
+        if isinstance(error, ClusterUnavailable):
+            return self._reject("unavailable", 503, str(error))
+        # A bug costs one request, and is seen.
+        _log.error("a review ended in a bug of ours", exc_info=error)
+        return self._reject("internal_error", 500, "internal error, see the log")
 
     def _reject(self, reason: str, status: int, text: str) -> Answer:
         self._rejections.rejected(reason)
