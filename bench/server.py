@@ -15,7 +15,7 @@ from kube_headroom.capacity.view import View
 from kube_headroom.policy.load import DEFAULT_POLICY
 from kube_headroom.server.http import Front, admission_app, metrics_app
 from kube_headroom.server.lifecycle import Drain, Readiness
-from kube_headroom.server.logging import LineBatch, configure_logging
+from kube_headroom.server.logging import configure_logging
 from kube_headroom.server.metrics import Metrics
 from kube_headroom.server.recorder import DecisionRecorder
 from kube_headroom.server.run import Service, run
@@ -41,7 +41,7 @@ async def build(settings: Settings, *, nodes: int, pods: int) -> Service:
         Identity(settings.namespace, settings.policy_configmap, frozenset(settings.controllers)),
         view,
         LocalPromiser(view.ledger, clock),
-        DecisionRecorder(metrics, LineBatch(sys.stdout, loop.call_soon)),
+        DecisionRecorder(metrics),
     )
     reviewer.policy = DEFAULT_POLICY
     drain = Drain(quiet_seconds=0.0, max_seconds=0.0)
@@ -53,7 +53,7 @@ async def build(settings: Settings, *, nodes: int, pods: int) -> Service:
         max_in_flight=settings.max_in_flight,
     )
     return Service(
-        front=Front(admission_app(validate, readiness), validate, drain, loop.time),
+        front=Front(admission_app(validate, readiness), drain, loop.time),
         side=metrics_app(readiness, _no_metrics),
         context=files.context,
         drain=drain,

@@ -6,6 +6,7 @@ Run as a program with the settings of `serve`; everything but the judgement is t
 import asyncio
 import os
 import sys
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from kube_headroom.tls.serve import CertificateFiles
 class FakeReviewer:
     """Answers with what it was given; `hold PATH` waits until there is such a file."""
 
-    async def review(self, body: bytes, *, timeout_seconds: float = 10.0) -> bytes:
+    def review(
+        self, body: bytes, *, timeout_seconds: float = 10.0
+    ) -> bytes | Coroutine[None, None, bytes]:
         word, _, rest = body.partition(b" ")
         match word:
             case b"malformed":
@@ -31,9 +34,20 @@ class FakeReviewer:
                 raise ClusterUnavailable("the pods watch is not synced")
             case b"bug":
                 raise RuntimeError("a bug for the test")
+            case b"later":
+                return self._later(rest, timeout_seconds)
             case b"hold":
-                await _file(rest.decode())
+                return self._held(rest.decode(), body, timeout_seconds)
         return b'{"bytes": %d, "timeout": %.3f}' % (len(body), timeout_seconds)
+
+    async def _held(self, path: str, body: bytes, timeout_seconds: float) -> bytes:
+        await _file(path)
+        return b'{"bytes": %d, "timeout": %.3f}' % (len(body), timeout_seconds)
+
+    async def _later(self, body: bytes, timeout_seconds: float) -> bytes:
+        await asyncio.sleep(0)
+        answer = self.review(body, timeout_seconds=timeout_seconds)
+        return answer if isinstance(answer, bytes) else await answer
 
 
 class Rejections:
@@ -70,7 +84,7 @@ async def build(settings: Settings) -> Service:
     )
     clock = asyncio.get_running_loop().time
     return Service(
-        front=Front(admission_app(validate, readiness), validate, drain, clock),
+        front=Front(admission_app(validate, readiness), drain, clock),
         side=metrics_app(readiness, lambda: rejections.render(validate)),
         context=files.context,
         drain=drain,

@@ -72,8 +72,7 @@ async def _serve(talk: Callable[[Caller], int], settings: Settings, authority: b
     listener = Listener(
         service.front,
         bind(ADDRESS, 0),
-        Bounds(settings.receive_seconds, settings.max_body_bytes),
-        service.rejected,
+        Bounds(settings.receive_seconds, settings.max_body_bytes, service.rejected),
         keep_alive_seconds=settings.keep_alive_seconds,
         context=service.context,
     )

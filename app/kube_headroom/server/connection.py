@@ -13,6 +13,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from kube_headroom.server.short_cut import MAX_BODY_BYTES, ShortCut, query_of
+
 # Headers and chunk framing beside the body; kube-apiserver sends about 400 bytes of headers.
 MAX_HEAD_BYTES = 64 * 1024
 # A body past the cap has its 413; so many times the cap is still read, for the sender to see it.
@@ -21,10 +23,11 @@ READ_PAST_CAP = 4
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one connection may take."""
+    """What one connection may take, and who is told when one is cut off."""
 
     receive_seconds: float
     max_body_bytes: int
+    rejected: Callable[[str], None]
     client_names: frozenset[str] = frozenset()
 
 
@@ -36,20 +39,26 @@ class BoundedConnection(HttpToolsProtocol):
         config: Config,
         server_state: ServerState,
         bounds: Bounds,
-        rejected: Callable[[str], None],
+        short_cut: ShortCut | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state={})
+        self._short_cut: Final = short_cut
+        self._review: bytes | None = None
+        """What has come of a review that takes the short cut; None while nothing does."""
         self._bounds: Final = bounds
-        self._rejected = rejected
+        self._rejected = bounds.rejected
         self._in_head = False
         self._in_message = False
         self._received_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._used_at = 0.0
+        self._idle_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A handshake is done. An idle new connection lives as long as an idle used one."""
         super().connection_made(transport)
-        self._await_request()
+        self._used_at = self.loop.time()
+        self._look_idle()
         allowed = self._bounds.client_names
         if allowed and not allowed & _names_of_peer(transport):
             self._cut("client_name")
@@ -57,8 +66,12 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, by whomever."""
         self._disarm()
+        if self._review is not None:
+            self._rejected("sender_gone")
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+        if self._idle_look is not None:
+            self._idle_look.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Count and parse; a message that is not whole afterwards is on the clock."""
@@ -68,28 +81,90 @@ class BoundedConnection(HttpToolsProtocol):
         HttpToolsProtocol.data_received(self, data)
         if self._in_message:
             self._keep_bounds()
-        elif self.timeout_keep_alive_task is None and (
-            self.cycle is None or self.cycle.response_complete
-        ):
-            self._await_request()
 
     def on_message_begin(self) -> None:
         """The first byte of a request: the count and the clock start anew."""
         self._in_head = self._in_message = True
         self._received_bytes = 0
-        HttpToolsProtocol.on_message_begin(self)
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
-        """The head is whole; the application starts."""
+        """The head is whole; the application starts, unless this is to take the short cut."""
         self._in_head = False
-        HttpToolsProtocol.on_headers_complete(self)
+        if self._short_cut is not None and self._may_take(self._short_cut):
+            self._review = b""
+        else:
+            self._start_cycle()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self._review is None:
+            HttpToolsProtocol.on_body(self, body)
+            return
+        self._review = self._review + body if self._review else body
+        if len(self._review) > MAX_BODY_BYTES:
+            self._leave_short_cut()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._in_message = False
+        self._used_at = self.loop.time()
         if self._deadline is not None:
             self._disarm()
+        if self._review is None:
+            HttpToolsProtocol.on_message_complete(self)
+        else:
+            self._answer_review()
+
+    def shutdown(self) -> None:
+        """The listener stops: what is under way is answered, what is idle is closed."""
+        self._leave_short_cut()
+        super().shutdown()
+
+    def _may_take(self, short_cut: ShortCut) -> bool:
+        """Tell whether this is a review to be answered next, and nothing else is asked."""
+        return (
+            query_of(self.url) is not None
+            and short_cut.is_open
+            and not self.expect_100_continue
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+        )
+
+    def _answer_review(self) -> None:
+        assert self._short_cut is not None
+        assert self._review is not None
+        headers = self.server_state.default_headers
+        answer = self._short_cut.answer(self.url, self._review, headers)
+        self._review = None
+        if isinstance(answer, bytes):
+            self.transport.write(answer)
+            return
+        app, self.app = self.app, answer
+        self._start_cycle()
+        self.app = app
         HttpToolsProtocol.on_message_complete(self)
+
+    def _leave_short_cut(self) -> None:
+        """Go on as any request does."""
+        if self._review is not None:
+            review, self._review = self._review, None
+            self._start_cycle()
+            HttpToolsProtocol.on_body(self, review)
+
+    def _start_cycle(self) -> None:
+        """Make a request of the head and start its application, as uvicorn does."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        HttpToolsProtocol.on_message_begin(self)
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the list that the scope has
+        HttpToolsProtocol.on_headers_complete(self)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP at all."""
@@ -98,11 +173,18 @@ class BoundedConnection(HttpToolsProtocol):
         self._rejected("unreadable_http")
         super().send_400_response(msg)
 
-    def _await_request(self) -> None:
-        """Between requests the connection is idle, however many empty lines it sends."""
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+    def _look_idle(self) -> None:
+        """Close it if there was no request for so long, however many empty lines came.
+
+        One timer looks again and again: one for each request costs more than the rest of it.
+        """
+        left = self._used_at + self.timeout_keep_alive - self.loop.time()
+        if self._in_message or (self.cycle and not self.cycle.response_complete):
+            left = self.timeout_keep_alive
+        if left > 0:
+            self._idle_look = self.loop.call_later(left, self._look_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _keep_bounds(self) -> None:
         if self._over_bounds():
@@ -121,7 +203,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._rejected(reason)
-        unanswered = self._in_head or (self.cycle and not self.cycle.response_started)
+        receiving = self._in_head or self._review is not None
+        unanswered = receiving or (self.cycle and not self.cycle.response_started)
         if reason == "slow_sender" and unanswered:
             self.transport.write(
                 b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

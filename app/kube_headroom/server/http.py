@@ -1,7 +1,7 @@
 """The two HTTP applications: reviews over TLS, and metrics and probes beside it.
 
-Both are FastAPI. In front of the first stands a short cut: routing alone costs as much again as
-judging a small pod, so `POST /validate` is recognised before it and handed to the same function.
+Both are FastAPI. Most reviews never come here: HTTP and routing cost more than judging a small pod,
+so the connection itself answers what it can (short_cut.py), by the same function.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 
 from kube_headroom.server.body import Receive
 from kube_headroom.server.lifecycle import Drain, Readiness
-from kube_headroom.server.validate import Answer, Validate
+from kube_headroom.server.validate import Validate
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,42 +24,29 @@ METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
 
 class Front:
-    """The admission port's application: the short cut, then everything else."""
+    """The admission port's application: everything, told to leave while we are draining."""
 
-    def __init__(
-        self, app: Application, validate: Validate, drain: Drain, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, app: Application, drain: Drain, clock: Callable[[], float]) -> None:
         self._app = app
-        self._validate = validate
         self._drain = drain
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; while draining every answer closes its connection."""
-        if scope["path"] != "/validate" or scope["method"] != "POST":
-            await self._app(scope, receive, self._closing(send) if self._drain.begun else send)
-            return
-        if self._drain.begun:
+        if self._drain.begun and scope["path"] == "/validate":
             self._drain.review_came(self._clock())
-        answer = await self._validate.handle(scope["query_string"], receive)
-        if answer is not None:
-            await self._send(answer, send)
+        await self._app(scope, receive, closing(send, self._drain))
 
-    async def _send(self, answer: Answer, send: Send) -> None:
-        length = (b"content-length", b"%d" % len(answer.body))
-        headers = [*answer.headers, length]
-        if self._drain.begun:  # asked only now: the stop may have come while we were judging
-            headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
 
-    def _closing(self, send: Send) -> Send:
-        async def send_and_close(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], _CLOSE]
-            await send(message)
+def closing(send: Send, drain: Drain) -> Send:
+    """Return a send that closes the connection if we are draining by the time it is used."""
 
-        return send_and_close
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start" and drain.begun:
+            message["headers"] = [*message["headers"], _CLOSE]
+        await send(message)
+
+    return send_and_close
 
 
 def admission_app(validate: Validate, readiness: Readiness) -> FastAPI:

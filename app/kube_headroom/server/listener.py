@@ -7,7 +7,7 @@ the process's signals for itself. Both are replaced here, and nothing else of it
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -15,6 +15,7 @@ import uvicorn
 from kube_headroom.server.connection import BoundedConnection, Bounds
 from kube_headroom.server.http import Application
 from kube_headroom.server.settings import SettingsError
+from kube_headroom.server.short_cut import ShortCut
 
 # A peer that does not answer our close of TLS is not waited for longer than this.
 TLS_CLOSE_SECONDS = 1.0
@@ -31,16 +32,16 @@ class Listener(uvicorn.Server):
         app: Application,
         sock: socket.socket,
         bounds: Bounds,
-        rejected: Callable[[str], None],
         *,
         keep_alive_seconds: int,
         context: ssl.SSLContext | None = None,
+        short_cut: ShortCut | None = None,
     ) -> None:
         super().__init__(_config(app, keep_alive_seconds, context))
+        self._short_cut = short_cut
         self.listening = asyncio.Event()
         self._sock = sock
         self._bounds = bounds
-        self._rejected = rejected
 
     @property
     def port(self) -> int:
@@ -79,7 +80,7 @@ class Listener(uvicorn.Server):
         yield
 
     def _connection(self) -> BoundedConnection:
-        return BoundedConnection(self.config, self.server_state, self._bounds, self._rejected)
+        return BoundedConnection(self.config, self.server_state, self._bounds, self._short_cut)
 
 
 def bind(address: str, port: int) -> socket.socket:

@@ -22,6 +22,7 @@ from kube_headroom.server.lifecycle import Drain
 from kube_headroom.server.listener import LAST_ANSWERS_SECONDS, Listener, bind
 from kube_headroom.server.logging import FIELDS
 from kube_headroom.server.settings import Settings
+from kube_headroom.server.short_cut import ShortCut
 from kube_headroom.server.validate import Validate
 
 # Probes and scrapes have no bodies.
@@ -125,16 +126,20 @@ def _listeners(service: Service, settings: Settings) -> tuple[Listener, Listener
     front = Listener(
         service.front,
         bind(settings.bind_address, settings.port),
-        Bounds(settings.receive_seconds, settings.max_body_bytes, frozenset(settings.client_names)),
-        service.rejected,
+        Bounds(
+            settings.receive_seconds,
+            settings.max_body_bytes,
+            service.rejected,
+            frozenset(settings.client_names),
+        ),
         keep_alive_seconds=settings.keep_alive_seconds,
         context=service.context,
+        short_cut=ShortCut(service.validate, service.drain),
     )
     side = Listener(
         service.side,
         bind(settings.metrics_bind_address, settings.metrics_port),
-        Bounds(settings.receive_seconds, SIDE_BODY_BYTES),
-        service.rejected,
+        Bounds(settings.receive_seconds, SIDE_BODY_BYTES, service.rejected),
         keep_alive_seconds=settings.keep_alive_seconds,
     )
     return front, side

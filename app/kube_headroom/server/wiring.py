@@ -4,7 +4,6 @@ Nothing is decided here and nothing is read from the environment; tests wire the
 """
 
 import asyncio
-import sys
 import time
 from functools import partial
 from math import inf
@@ -17,7 +16,6 @@ from kube_headroom.policy.load import DEFAULT_POLICY, load_policy
 from kube_headroom.server.certificates import follow_files, open_certificate
 from kube_headroom.server.http import Front, admission_app, metrics_app
 from kube_headroom.server.lifecycle import Condition, Drain, Readiness
-from kube_headroom.server.logging import LineBatch
 from kube_headroom.server.metrics import Metrics, Scrape
 from kube_headroom.server.origin import OpenLedger, Origin, snapshot_origin
 from kube_headroom.server.policies import PolicyInForce, follow_file, read_policy_file
@@ -47,7 +45,7 @@ async def build_service(settings: Settings) -> Service:
         Identity(settings.namespace, settings.policy_configmap, frozenset(settings.controllers)),
         view,
         ledger.promiser,
-        DecisionRecorder(metrics, _batch(settings)),
+        DecisionRecorder(metrics),
         clock=clock,
     )
     policy = PolicyInForce(
@@ -84,9 +82,7 @@ async def build_service(settings: Settings) -> Service:
     if policy_text is not None and settings.policy_file is not None:
         background.append(partial(follow_file, settings.policy_file, policy_text, policy))
     return Service(
-        front=Front(
-            admission_app(validate, readiness), validate, drain, asyncio.get_running_loop().time
-        ),
+        front=Front(admission_app(validate, readiness), drain, asyncio.get_running_loop().time),
         side=metrics_app(readiness, scrape.render),
         context=certificate.context,
         drain=drain,
@@ -109,13 +105,6 @@ async def _ledger(settings: Settings, view: View) -> OpenLedger:
     from kube_headroom.server.shared_ledger import shared_ledger  # noqa: PLC0415
 
     return await shared_ledger(settings, view, time.monotonic)
-
-
-def _batch(settings: Settings) -> LineBatch | None:
-    """Decisions are written together as JSON; as text they go through the ordinary log."""
-    if settings.log_format != "json":
-        return None
-    return LineBatch(sys.stdout, asyncio.get_running_loop().call_soon)
 
 
 def _source(settings: Settings) -> str:
