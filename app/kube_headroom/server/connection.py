@@ -13,6 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from kube_headroom.server.http import Application
 from kube_headroom.server.short_cut import MAX_BODY_BYTES, ShortCut, query_of
 
 # Headers and chunk framing beside the body; kube-apiserver sends about 400 bytes of headers.
@@ -45,6 +46,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._short_cut: Final = short_cut
         self._review: bytes | None = None
         """What has come of a review that takes the short cut; None while nothing does."""
+        self._waits = False
+        self._answer: bytes | Application | None = None
         self._bounds: Final = bounds
         self._rejected = bounds.rejected
         self._in_head = False
@@ -68,6 +71,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._disarm()
         if self._review is not None:
             self._rejected("sender_gone")
+        self._review = self._answer = None
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         if self._idle_look is not None:
@@ -84,6 +88,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request: the count and the clock start anew."""
+        self.judge()
+        self.reply()
         self._in_head = self._in_message = True
         self._received_bytes = 0
         self.url = b""
@@ -116,10 +122,14 @@ class BoundedConnection(HttpToolsProtocol):
         if self._review is None:
             HttpToolsProtocol.on_message_complete(self)
         else:
-            self._answer_review()
+            assert self._short_cut is not None
+            self._waits = True
+            self._short_cut.add(self)
 
     def shutdown(self) -> None:
         """The listener stops: what is under way is answered, what is idle is closed."""
+        self.judge()
+        self.reply()
         self._leave_short_cut()
         super().shutdown()
 
@@ -137,19 +147,23 @@ class BoundedConnection(HttpToolsProtocol):
             and not self.parser.should_upgrade()
         )
 
-    def _answer_review(self) -> None:
-        assert self._short_cut is not None
-        assert self._review is not None
-        headers = self.server_state.default_headers
-        answer = self._short_cut.answer(self.url, self._review, headers)
-        self._review = None
+    def judge(self) -> None:
+        """Have the review judged that waits for it, if one does."""
+        if self._waits and self._review is not None and self._short_cut is not None:
+            headers = self.server_state.default_headers
+            self._answer = self._short_cut.answer(self.url, self._review, headers)
+            self._waits, self._review = False, None
+
+    def reply(self) -> None:
+        """Write the answer that is there, or have it sent by the application that has it."""
+        answer, self._answer = self._answer, None
         if isinstance(answer, bytes):
             self.transport.write(answer)
-            return
-        app, self.app = self.app, answer
-        self._start_cycle()
-        self.app = app
-        HttpToolsProtocol.on_message_complete(self)
+        elif answer is not None:
+            app, self.app = self.app, answer
+            self._start_cycle()
+            self.app = app
+            HttpToolsProtocol.on_message_complete(self)
 
     def _leave_short_cut(self) -> None:
         """Go on as any request does."""

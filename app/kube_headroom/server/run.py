@@ -134,7 +134,7 @@ def _listeners(service: Service, settings: Settings) -> tuple[Listener, Listener
         ),
         keep_alive_seconds=settings.keep_alive_seconds,
         context=service.context,
-        short_cut=ShortCut(service.validate, service.drain),
+        short_cut=ShortCut(service.validate, service.drain, asyncio.get_running_loop().call_soon),
     )
     side = Listener(
         service.side,
