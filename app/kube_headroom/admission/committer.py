@@ -62,6 +62,8 @@ class _Waiter(msgspec.Struct):
 class Committer:
     """A Promiser over a shared ledger. run() must run beside it, in the same event loop."""
 
+    waits = True
+
     def __init__(
         self,
         view: View,

@@ -18,6 +18,9 @@ Refuses = Callable[[tuple[Shortfall, ...]], bool]
 class Promiser(Protocol):
     """Judges and promises as one step that nothing comes between."""
 
+    waits: bool
+    """Whether `promise` may wait for anything; else it ends in the step in which it begins."""
+
     async def promise(
         self, promise: Promise, judge: Judge, refuses: Refuses, *, timeout_seconds: float
     ) -> tuple[Shortfall, ...]:
@@ -31,6 +34,8 @@ class Promiser(Protocol):
 
 class LocalPromiser:
     """For one process: the ledger in memory is the only one, so a promise is made at once."""
+
+    waits = False
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
         self._ledger = ledger

@@ -71,6 +71,7 @@ class Reviewer:
         self._identity = identity
         self._view = view
         self._capacity = CapacityJudge(view, promiser, clock)
+        self._promises_wait = promiser.waits
         self._recorder = recorder
         self._clock = clock
         self._in_force: InForce | None = None
@@ -102,7 +103,8 @@ class Reviewer:
         request = read_review(body)
         decision = self._decide(request, timeout_seconds)
         if isinstance(decision, _Unpromised):
-            return self._answer_later(decision, started)
+            later = self._answer_later(decision, started)
+            return later if self._promises_wait else _ended(later)
         return self._answer(decision, started)
 
     async def decide(
@@ -283,6 +285,17 @@ class _Unpromised(msgspec.Struct, frozen=True):
     told: tuple[Finding, ...]
     terms: Terms | None
     """None for what a controller carries out: it is recorded, not judged."""
+
+
+def _ended(answer: Coroutine[Any, Any, bytes]) -> bytes:
+    """Return what a coroutine that waits for nothing comes to; whatever it raises is raised."""
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        result: bytes = end.value
+        return result
+    answer.close()
+    raise AssertionError("a promise waited that was not to wait")
 
 
 def _today() -> date:
