@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -64,8 +65,8 @@ def _node(random: Random, name: str) -> Object:
     }
 
 
-def pod(random: Random, namespace: str, name: str) -> Object:
-    """Return a pod that is picky in some of all ways."""
+def pod(random: Random, namespace: str, name: str, names: Sequence[str] = ()) -> Object:
+    """Return a pod that is picky in some of all ways; with nodes' names, in those too."""
     spec: Object = {
         "containers": [
             {"name": f"c{index}", "image": "any", **_resources(random)}
@@ -81,7 +82,9 @@ def pod(random: Random, namespace: str, name: str) -> Object:
     if random.random() < 0.2:
         spec["nodeSelector"] = {"disk": random.choice(("ssd", "hdd"))}
     if random.random() < 0.3:
-        spec["affinity"] = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": _terms(random)}}}
+        spec["affinity"] = {
+            "nodeAffinity": {REQUIRED: {"nodeSelectorTerms": _terms(random, names)}}
+        }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -93,11 +96,18 @@ def pod(random: Random, namespace: str, name: str) -> Object:
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def _terms(random: Random) -> list[Object]:
-    return [
-        {"matchExpressions": random.sample(EXPRESSIONS, random.choice((1, 1, 2)))}
-        for _ in range(random.choice((1, 2)))
-    ]
+def _terms(random: Random, names: Sequence[str]) -> list[Object]:
+    return [_term(random, names) for _ in range(random.choice((1, 2)))]
+
+
+def _term(random: Random, names: Sequence[str]) -> Object:
+    term: Object = {"matchExpressions": random.sample(EXPRESSIONS, random.choice((1, 1, 2)))}
+    if names and random.random() < 0.4:
+        operator, value = random.choice(("In", "NotIn")), random.choice(names)
+        term["matchFields"] = [{"key": "metadata.name", "operator": operator, "values": [value]}]
+        if random.random() < 0.5:
+            del term["matchExpressions"]
+    return term
 
 
 def _resources(random: Random) -> Object:

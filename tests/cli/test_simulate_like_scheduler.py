@@ -8,7 +8,6 @@ is in another's way.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -19,6 +18,14 @@ import pytest
 
 from tests.cli.random_clusters import Object, nodes, pinned, pod
 from tests.cli.running import run
+from tests.cli.scheduling import (
+    Pods,
+    add_nodes,
+    looked_at,
+    said,
+    schedulers_reasons,
+    settle,
+)
 from tests.controlplane.build import Binaries
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.waiting import wait_until
@@ -43,51 +50,6 @@ def http(cluster: ControlPlane) -> Iterator[httpx2.Client]:
         yield client
 
 
-class Pods:
-    """The pods of one namespace, without the seconds that kubectl takes."""
-
-    def __init__(self, http: httpx2.Client, namespace: str) -> None:
-        self.http, self.path = http, f"/api/v1/namespaces/{namespace}/pods"
-
-    def create(self, obj: Object) -> None:
-        answer = self.http.post(self.path, json=obj)
-        assert answer.status_code == 201, answer.text
-
-    def patch(self, name: str, body: Object, subresource: str = "") -> None:
-        headers = {"content-type": "application/merge-patch+json"}
-        path = f"{self.path}/{name}{subresource}"
-        answer = self.http.patch(path, content=json.dumps(body), headers=headers)
-        assert answer.status_code == 200, answer.text
-
-    def delete(self, name: str) -> None:
-        answer = self.http.request("DELETE", f"{self.path}/{name}", json={"gracePeriodSeconds": 0})
-        assert answer.status_code in {200, 202, 404}, answer.text
-
-    def list(self) -> dict[str, Object]:
-        items = self.http.get(self.path).json()["items"]
-        return {item["metadata"]["name"]: item for item in items}
-
-
-def looked_at(obj: Object) -> bool:
-    """Whether the scheduler has decided: it assigned the pod, or said why not."""
-    if obj["spec"].get("nodeName"):
-        return True
-    conditions = obj.get("status", {}).get("conditions") or []
-    return any(one["type"] == "PodScheduled" and one["status"] == "False" for one in conditions)
-
-
-def said(obj: Object) -> str:
-    conditions = obj["status"]["conditions"]
-    return next(str(one["message"]) for one in conditions if one["type"] == "PodScheduled")
-
-
-def schedulers_reasons(message: str) -> set[str]:
-    """Return the reasons in `0/6 nodes are available: 1 Insufficient cpu, 5 ...`, one node's only."""
-    text = message.partition("are available: ")[2].partition(" preemption:")[0]
-    found = re.findall(r"(\d+) (.+?)(?=, \d+ |\.\s|\.$|$)", text)
-    return {reason for _, reason in found if "didn't satisfy plugin" not in reason}
-
-
 WORDS = {
     "unschedulable": "node(s) were unschedulable",
     "untolerated taint": "node(s) had untolerated taint(s)",
@@ -102,12 +64,9 @@ def our_reasons(text: str) -> set[str]:
     return {WORDS.get(part, part) for part in text.partition(":")[0].split(", ")}
 
 
-def populate(http: httpx2.Client, pods: Pods, random: Random, namespace: str) -> None:
+def populate(pods: Pods, random: Random, namespace: str) -> None:
     """Let pods settle; then some wait, some have finished, some are on their way out."""
-    for index in range(RESIDENTS):
-        pods.create(pod(random, namespace, f"r{index}"))
-    wait_until(lambda: all(map(looked_at, pods.list().values())), 30, "the residents to be placed")
-    placed = [name for name, obj in pods.list().items() if obj["spec"].get("nodeName")]
+    placed = settle(pods, random, namespace, RESIDENTS)
     for name in random.sample(placed, len(placed) // 2):
         if random.random() < 0.5:
             pods.patch(
@@ -163,15 +122,7 @@ def test_the_scheduler_agrees_on_every_node(
     figures = {"cases": 0, "fits": 0, "refusals": 0}
     for seed in range(40 if soak else 5):
         random = Random(seed)
-        made = nodes(random, f"s{seed}", NODES)
-        names = [one["metadata"]["name"] for one in made]
-        cluster.kubectl(
-            "create",
-            "-f",
-            "-",
-            input=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
-        )
-        cluster.wait_for_nodes(names)
+        names = add_nodes(cluster, nodes(random, f"s{seed}", NODES))
         namespace = cluster.namespace("sim")
         if seed % 2:
             limits = [{"type": "Container", "defaultRequest": {"memory": "700Mi"}}]
@@ -184,7 +135,7 @@ def test_the_scheduler_agrees_on_every_node(
                 }
             )
         pods = Pods(http, namespace)
-        populate(http, pods, random, namespace)
+        populate(pods, random, namespace)
         for index in range(PODS_PER_CLUSTER):
             manifest = pod(random, namespace, f"p{index}")
             answer = simulated(cluster, tmp_path, manifest)
