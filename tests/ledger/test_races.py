@@ -16,7 +16,6 @@ import pytest
 
 from tests.controlplane.build import Binaries
 from tests.controlplane.cluster import ControlPlane
-from tests.controlplane.waiting import wait_until
 from tests.e2e.cleaning import empty
 from tests.ledger.forwarders import SlowWatches
 from tests.ledger.installation import Installation
@@ -175,35 +174,6 @@ class Chaos:
             if number == rounds // 2:
                 await asyncio.to_thread(self.cluster.kill_apiserver)
                 await asyncio.to_thread(self.cluster.start_apiserver)
-
-
-def test_promises_that_come_to_nothing_are_given_back(cluster: ControlPlane) -> None:
-    """A ResourceQuota refuses behind us, a name exists: the room is whole again in time."""
-    promise_seconds = 5
-    with Installation(cluster, 2, arguments=(f"--promise-seconds={promise_seconds}",)) as three:
-        namespace = cluster.namespace("leak")
-        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "0"}}}
-        quota["metadata"] = {"name": "none", "namespace": namespace}
-        cluster.apply(quota)
-        wait_until(
-            lambda: cluster.get("resourcequota", "none", namespace).get("status"), 20, "quota"
-        )
-
-        async def fail() -> Counter[int]:
-            path = f"/api/v1/namespaces/{namespace}/pods"
-            async with connected(cluster, 50) as client:
-                users = Users(client, namespace)
-                await asyncio.gather(*(users.make_pod(3 * number) for number in range(60)))
-                assert not (await client.get(path)).json()["items"]
-                return Counter(kind[:3] for kind in users.answers)
-
-        answers = asyncio.run(fail())
-        started = time.monotonic()
-        assert answers["adm"] == 0
-        open_now = max(each.figures().promises for each in three.replicas)
-        three.wait_at_rest(seconds=promise_seconds + 15)
-        print(f"{open_now:.0f} open promises, gone after {time.monotonic() - started:.1f} s")
-        empty(cluster, namespace)
 
 
 def test_the_ledger_belongs_to_the_service_account(
