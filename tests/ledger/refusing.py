@@ -14,7 +14,13 @@ from tests.controlplane.cluster import ControlPlane
 WORDS = "refused by the other webhook"
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 100
+
+
 class _Refusal(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # a handshake for every review would be slow
+
     def do_POST(self) -> None:
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         uid = review["request"]["uid"]
@@ -38,7 +44,7 @@ class OtherWebhook:
         pair = cluster.ca.issue_server("other-webhook", ["127.0.0.1"])
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(pair.cert_path, pair.key_path)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Refusal)
+        self._server = _Server(("127.0.0.1", 0), _Refusal)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ from tests.ledger.users import UNIT, UNIT_BYTES, Users, connected
 
 pytestmark = pytest.mark.controlplane
 
-CONNECTIONS = 50
+CONNECTIONS = 20
 AFTER_THE_HOLD_SECONDS = 15
 """Old promises are looked for every 3 s; then the watch must pass the API server's version."""
 AT_ONCE_SECONDS = 20
@@ -32,7 +32,7 @@ AT_ONCE_SECONDS = 20
 def cluster(control_plane_binaries: Binaries) -> Iterator[ControlPlane]:
     """A cluster with room for more than all that fails here at the same time."""
     with ControlPlane(binaries=control_plane_binaries) as cluster:
-        cluster.add_nodes(1, memory=f"{2000 * UNIT_BYTES}", pods=2000)
+        cluster.add_nodes(1, cpu="64", memory=f"{2000 * UNIT_BYTES}", pods=2000)
         yield cluster
 
 
