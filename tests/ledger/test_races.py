@@ -16,10 +16,12 @@ import pytest
 
 from tests.controlplane.build import Binaries
 from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.waiting import wait_until
 from tests.e2e.cleaning import empty
+from tests.e2e.manifests import container, pod
 from tests.ledger.forwarders import SlowWatches
 from tests.ledger.installation import Installation
-from tests.ledger.users import UNIT_BYTES, Users, connected, units
+from tests.ledger.users import UNIT, UNIT_BYTES, Users, connected, units
 
 pytestmark = pytest.mark.controlplane
 
@@ -83,20 +85,46 @@ async def race(
 
 KILL_EVERY_SECONDS = 10
 ADMITS_WITHIN_SECONDS = 20
+DELAY_SECONDS = 5
+LATE = 2
+"""The replica whose watches are told late."""
 
 
 def test_chaos(cluster: ControlPlane, soak: bool) -> None:
     """Replicas die, one is 5 s late, the API server restarts: never 101, and life goes on."""
     trust = ssl.create_default_context(cafile=str(cluster.ca_file))
     with (
-        SlowWatches(cluster.url, trust, delay_seconds=5) as slow,
-        Installation(cluster, urls={2: f"http://127.0.0.1:{slow.port}"}) as installation,
+        SlowWatches(cluster.url, trust, delay_seconds=DELAY_SECONDS) as slow,
+        Installation(cluster, urls={LATE: f"http://127.0.0.1:{slow.port}"}) as installation,
     ):
+        assert_one_is_late(cluster, installation)
         namespace = cluster.namespace("chaos")
         chaos = Chaos(cluster, installation, namespace, seconds=600 if soak else 60)
         asyncio.run(chaos.run())
         empty(cluster, namespace)
         installation.wait_at_rest()
+        assert_one_is_late(cluster, installation)
+
+
+def assert_one_is_late(cluster: ControlPlane, installation: Installation) -> None:
+    """Fail unless a pod that nobody promised is seen by the late one after all others, and late."""
+    name = "herald"  # in our own namespace, where nobody is asked
+    seen: dict[int, float] = {}
+    created = time.monotonic()
+    cluster.apply(pod(installation.namespace, name, container(UNIT)))
+
+    def all_have_seen() -> bool:
+        for number, replica in enumerate(installation.replicas):
+            if number not in seen and replica.figures().committed() == UNIT_BYTES:
+                seen[number] = time.monotonic() - created
+        return len(seen) == len(installation.replicas)
+
+    wait_until(all_have_seen, 60, "all replicas to have seen a pod")
+    print("a pod was seen after " + ", ".join(f"{seen[each]:.1f} s" for each in sorted(seen)))
+    assert list(seen)[-1] == LATE
+    assert seen[LATE] >= DELAY_SECONDS
+    cluster.kubectl("delete", "pod", name, "-n", installation.namespace, "--now")
+    installation.wait_at_rest()
 
 
 class Chaos:
@@ -110,6 +138,9 @@ class Chaos:
         self.numbers = count(3, 3)
         self.alive: set[int] = set()
         self.most = 0
+        self.looks = 0
+        self.behind = Counter[int]()
+        """How often which replica said that its view is behind what others had seen."""
         self.admitted_at = [time.monotonic()]
 
     async def run(self) -> None:
@@ -117,7 +148,7 @@ class Chaos:
         async with connected(self.cluster, 50) as client:
             self.client, self.users = client, Users(client, self.namespace)
             tasks = [asyncio.create_task(self.create()) for _ in range(20)]
-            tasks += [asyncio.create_task(each()) for each in (self.delete, self.count)]
+            tasks += [asyncio.create_task(each()) for each in (self.delete, self.count, self.look)]
             try:
                 await self.break_things()
                 ended = time.monotonic()
@@ -133,8 +164,10 @@ class Chaos:
         gaps = [b - a for a, b in pairwise(self.admitted_at)]
         print(
             f"{len(gaps)} admissions, {self.most} units at most, longest gap {max(gaps):.1f} s,"
-            f" {now} units {time.monotonic() - ended:.1f} s after the end"
+            f" {now} units {time.monotonic() - ended:.1f} s after the end;"
+            f" behind the ledger: {dict(sorted(self.behind.items()))} of {self.looks} looks"
         )
+        assert self.behind[LATE], "the late one never was behind"
         assert self.most <= ROOM
         assert max(gaps) <= ADMITS_WITHIN_SECONDS
         assert now >= 95
@@ -162,6 +195,14 @@ class Chaos:
             with suppress(httpx2.HTTPError):
                 self.most = max(self.most, await self.units())
             await asyncio.sleep(0.3)
+
+    async def look(self) -> None:
+        while True:
+            self.looks += 1
+            for number, replica in enumerate(self.installation.replicas):
+                _, text = await asyncio.to_thread(replica.get, "/readyz?verbose")
+                self.behind[number] += "behind the ledger" in text
+            await asyncio.sleep(1)
 
     async def units(self) -> int:
         return await units(self.client, self.namespace)
