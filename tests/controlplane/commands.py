@@ -46,7 +46,7 @@ class ApiServerIdentity:
 Command = tuple[str | Path, ...]
 
 
-def etcd(binaries: Binaries, place: EtcdPlace) -> Command:
+def etcd(binaries: Binaries, options: Options, place: EtcdPlace) -> Command:
     """One member, on loopback, that does not wait for the disk: the data dies with the test."""
     return (
         binaries.programs["etcd"],
@@ -58,6 +58,7 @@ def etcd(binaries: Binaries, place: EtcdPlace) -> Command:
         f"--initial-cluster=default={place.peer_url}",
         "--unsafe-no-fsync",
         "--log-level=warn",
+        *options.etcd_args,
     )
 
 

@@ -17,6 +17,7 @@ class Options:
     start_controller_manager: bool = True
     start_scheduler: bool = True
     start_kwok: bool = True
+    etcd_args: tuple[str, ...] = ()
     apiserver_args: tuple[str, ...] = ()
     controller_manager_args: tuple[str, ...] = ()
     scheduler_args: tuple[str, ...] = ()

@@ -89,7 +89,8 @@ class Stack:
             port=self._port,
             identity=self._identity,
         )
-        etcd = commands.etcd(self._binaries, place)
+        self.etcd_url = place.client_url
+        etcd = commands.etcd(self._binaries, self._options, place)
         return self._program("etcd", etcd), self._program("kube-apiserver", server)
 
     def _workers(self) -> tuple[Program, ...]:
