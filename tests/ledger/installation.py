@@ -81,10 +81,12 @@ class Installation:
         *,
         arguments: Sequence[str] = (),
         urls: dict[int, str] | None = None,
+        only_namespaces: Sequence[str] = (),
     ) -> None:
         self.cluster, self.release = cluster, f"kube-headroom-{secrets.token_hex(3)}"
         self.namespace = cluster.namespace("guard")
         self._arguments, self._urls = tuple(arguments), urls or {}
+        self._only = tuple(only_namespaces)
         self._stack = ExitStack()
         self._launcher = Launcher((), {**ENVIRONMENT, "HOME": str(cluster.folder)})
         self._stack.callback(self._launcher.close)
@@ -171,6 +173,7 @@ class Installation:
             cluster.ca_pem.encode(),
             namespace=self.namespace,
             release=self.release,
+            only_namespaces=self._only,
             # Everything here shares two cores, or fewer: the machine is slow, not the protocol.
             webhook={"timeoutSeconds": 10},
         )
