@@ -33,14 +33,14 @@ async def answer(_scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 
     await send({"type": "http.response.body", "body": ANSWER})
 
 
-def main() -> None:
+def serve(app: Any) -> None:  # noqa: ANN401 - bare on purpose
     """Serve on a free port until killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, required=True)
     folder = parser.parse_args().folder
     context = server_context((folder / "cert.pem").read_bytes(), (folder / "key.pem").read_bytes())
     config = uvicorn.Config(
-        answer,
+        app,
         port=0,
         loop="uvloop",
         http="httptools",
@@ -61,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -18,9 +18,11 @@ ROOT = Path(__file__).parents[1]
 
 
 class Server:
-    """One server process on one core, gone at the end."""
+    """One server process, on one core unless that is None, gone at the end."""
 
-    def __init__(self, module: str, folder: Path, core: int, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, module: str, folder: Path, core: int | None, arguments: Sequence[str] = ()
+    ) -> None:
         self._ready = folder / "ready"
         self._ready.unlink(missing_ok=True)
         with (folder / f"{module}.log").open("wb") as log:
@@ -30,7 +32,8 @@ class Server:
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
             )
-        place(self._process.pid, core)
+        if core is not None:
+            place(self._process.pid, core)
         self.port = self._wait_for_port()
 
     def __enter__(self) -> Self:
@@ -43,14 +46,12 @@ class Server:
     @property
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
+        return cpu_seconds(self._process.pid)
 
     @property
     def rss_mb(self) -> float:
         """Resident memory, in millions of bytes."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return rss_mb(self._process.pid)
 
     def _wait_for_port(self) -> int:
         deadline = time.monotonic() + START_SECONDS
@@ -61,6 +62,18 @@ class Server:
                 return int(ready["port"] if isinstance(ready, dict) else ready)
             time.sleep(0.05)
         raise RuntimeError("the server did not start; see its log")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return a process's user and system time so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
+
+
+def rss_mb(pid: int) -> float:
+    """Return a process's resident memory, in millions of bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def run_on(core: int, module: str, arguments: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
