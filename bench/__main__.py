@@ -1,9 +1,12 @@
-"""`make bench`, or `python -m bench --quick` for a look that writes nothing."""
+"""`make bench`, or `python -m bench --quick` for a look that writes nothing.
+
+Two stages: reviews alone, without an API server, and all that needs one.
+"""
 
 import argparse
 import sys
 
-from bench import report
+from bench import in_cluster, report
 from bench.machine import commit, description, first_in_line, run_on, two_cores
 from bench.parts import TITLES
 from bench.reviewing import measure
@@ -17,11 +20,21 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=150_000)
     parser.add_argument("--nodes", type=int, default=5_000)
     parser.add_argument("--quick", action="store_true", help="small and short; writes nothing")
+    parser.add_argument("--only", choices=("reviews", "cluster"), help="one of the two stages")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.pods, chosen.nodes = 3, 1.0, 3_000, 100
     machine = description()
     first_in_line()
+    if chosen.only != "cluster":
+        _reviews(chosen, machine)
+    if chosen.only != "reviews":
+        _in_cluster(chosen, machine)
+    return 0
+
+
+def _reviews(chosen: argparse.Namespace, machine: str) -> None:
+    """Measure reviews by themselves."""
     size = (f"--pods={chosen.pods}", f"--nodes={chosen.nodes}")
     parts = run_on(two_cores()[0], "bench.parts", size)
     for name, value in parts.items():
@@ -40,7 +53,15 @@ def main() -> int:
         shape = f"{chosen.pods:,} pods on {chosen.nodes:,} nodes"
         stamp = (report.today(), commit())
         report.write(result, parts, shape=shape, stamp=stamp, machine=machine)
-    return 0
+
+
+def _in_cluster(chosen: argparse.Namespace, machine: str) -> None:
+    """Measure what needs an API server."""
+    sections = in_cluster.measure(chosen.quick)
+    for section in sections:
+        section.show()
+    if not chosen.quick:
+        report.write_in_cluster(sections, stamp=(report.today(), commit()), machine=machine)
 
 
 if __name__ == "__main__":

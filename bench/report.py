@@ -10,9 +10,12 @@ from typing import Final
 
 from bench.parts import TITLES
 from bench.reviewing import Result, Row
+from bench.section import Section
 
 PATH: Final = Path(__file__).parent / "README.md"
 _RUN: Final = "| 20"
+_IN_CLUSTER: Final = "## In a cluster"
+_ALL_RUNS: Final = "## All runs: a bare pod, dry-run"
 _HEAD: Final = """\
 # What it costs
 
@@ -52,7 +55,8 @@ def write(
                     ("part, alone", "CPU us"),
                     [(TITLES[name], f"{value:.1f}") for name, value in parts.items()],
                 ),
-                "\n## All runs: a bare pod, dry-run\n",
+                *([f"\n{_in_cluster()}"] if _in_cluster() else []),
+                f"\n{_ALL_RUNS}\n",
                 *_table(("date", "commit", "book", "x E (min-max)", "x E by CPU", "CPU us"), []),
                 this,
                 *earlier,
@@ -60,6 +64,23 @@ def write(
             ]
         )
     )
+
+
+def write_in_cluster(sections: Sequence[Section], *, stamp: tuple[str, str], machine: str) -> None:
+    """Write what was measured over a real API server in the place of what was there of it."""
+    lines = [f"{_IN_CLUSTER}: {stamp[0]}, {stamp[1]}", "", f"{machine}."]
+    for each in sections:
+        lines += ["", f"### {each.title}", "", each.text, "", *_table(each.head, each.rows)]
+    new, old = "\n".join(lines), _in_cluster()
+    before, mark, after = PATH.read_text().partition(old or _ALL_RUNS)
+    PATH.write_text(before + new + ("" if old else f"\n\n{mark}") + after)
+
+
+def _in_cluster() -> str:
+    """Return what the page says of it, up to the next heading."""
+    text = PATH.read_text() if PATH.exists() else ""
+    _, mark, rest = text.partition(f"\n{_IN_CLUSTER}")
+    return (_IN_CLUSTER + rest.partition("\n## ")[0]).rstrip() if mark else ""
 
 
 def today() -> str:
