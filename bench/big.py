@@ -17,8 +17,10 @@ from bench.api import Api, Json, api_server, pods
 from bench.cluster import NAMESPACES, PODS_PER_DEPLOYMENT, namespace
 from bench.etcd import Etcd, Stored
 from tests.controlplane.nodes import NodeShape
+from tests.controlplane.waiting import wait_until
 
 _NODE: Final = NodeShape("15890m", "62Gi", 110, {"topology.kubernetes.io/zone": "zone-1"}, (), {})
+ABREAST_SECONDS: Final = 600
 _FIRST: Final = "first"
 _SIZES: Final = 50
 _OWNER: Final = "00000000-0000-0000-0000-00000000000a"
@@ -60,8 +62,17 @@ def big_cluster(size: Size) -> Iterator[Big]:
             for kind, owner in (("Deployment", ""), ("ReplicaSet", _OWNER)):
                 etcd.put_all(copies.workloads(kind, _first_workload(http, kind, owner)))
         etcd.put_all(copies.pod(number) for number in range(size.pods))
-        print(f"{size.pods:,} pods in etcd after {time.monotonic() - started:.0f} s", flush=True)
+        wait_until(lambda: _is_abreast(api), ABREAST_SECONDS, "the API server to have seen all")
+        print(f"{size.pods:,} pods after {time.monotonic() - started:.0f} s", flush=True)
         yield Big(api, etcd, size, copies.pod)
+
+
+def _is_abreast(api: Api) -> bool:
+    """Tell whether a consistent list needs no waiting: the API server's cache is as far as etcd."""
+    with api.cluster.client(timeout=90) as http:
+        started = time.monotonic()
+        answers = [http.get("/api/v1/pods?limit=1") for _ in range(3)]
+        return all(each.is_success for each in answers) and time.monotonic() - started < 1.0
 
 
 class Copies:
