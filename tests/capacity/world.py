@@ -33,7 +33,7 @@ class World:
         """Until when a pod that was seen to end within two minutes is leaving."""
         self.unschedulable: dict[str, float] = {}
         self.homes: dict[tuple[str, str, str], str] = {}
-        """By name, the uid of the first of the creates that are tried again while open."""
+        """By name, the uid of who had it at the first of the creates that are open, or of that one."""
         self._version = 0
         self.view.tick(self.now)
 
@@ -106,8 +106,16 @@ class World:
         promise = self.promise(obj)
         self.ledger.add(promise, self.now)
         if promise.name_key is not None:
-            self.homes.setdefault(promise.name_key, promise.uid)
+            self.homes.setdefault(promise.name_key, self._bearer(promise) or promise.uid)
         return promise
+
+    def _bearer(self, promise: Promise) -> str:
+        """Return the uid of the object that has the name already, if one is shown."""
+        for uid, obj in self.shown.get(promise.resource, {}).items():
+            own = (obj.metadata.namespace or "", obj.metadata.name)
+            if own == (promise.namespace, promise.name) and not obj.metadata.generate_name:
+                return uid
+        return ""
 
     def expire(self) -> None:
         """Do what upkeep does: prove old promises failed, and drop them."""

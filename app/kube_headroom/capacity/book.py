@@ -13,6 +13,7 @@ import msgspec
 
 from kube_headroom.capacity.held import Holding, Register
 from kube_headroom.capacity.load import NOTHING, Load, total
+from kube_headroom.capacity.names import Names
 from kube_headroom.capacity.node import Nodes
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.capacity.roots import Group, is_in_place, missing, renewal
@@ -56,11 +57,11 @@ class Book:
         self.nodes = Nodes()
         self.register = Register()
         self.scenes = Scenes(self.nodes, self.register)
+        self.names = Names()
         self.pods: dict[str, PodRow] = {}
         self.groups: dict[str, Group] = {}
         self._pods_of_node: dict[str, set[str]] = {}
         self._pod_promises: dict[str, dict[Promise, int]] = {}
-        self._names: dict[tuple[str, str, str], tuple[str, int]] = {}
         self._deadlines: list[tuple[float, str]] = []
 
     # The view.
@@ -130,8 +131,7 @@ class Book:
 
     def lay(self, promise: Promise) -> None:
         """Lay a promise over the view; what is laid twice is to be lifted twice."""
-        home = self._home(promise)
-        self._count_name(promise, home, 1)
+        home = self.names.lay(promise)
         if promise.resource == "pods":
             laid = self._pod_promises.setdefault(home, {})
             laid[promise] = laid.get(promise, 0) + 1
@@ -144,8 +144,7 @@ class Book:
 
     def lift(self, promise: Promise) -> None:
         """Take a promise off: it is settled, expired, or was only tried."""
-        home = self._home(promise)
-        self._count_name(promise, home, -1)
+        home = self.names.lift(promise)
         if promise.resource == "pods":
             _take_off(self._pod_promises[home], promise)
             if not self._pod_promises[home]:
@@ -157,25 +156,6 @@ class Book:
         self._hang(group, group.owner)
         self._refresh_root(home)
         self._drop_if_empty(home)
-
-    def _home(self, promise: Promise) -> str:
-        """Return the uid under which a promise is filed.
-
-        A create that is tried again while the first is open is filed with the first, as another
-        version of it: of the two the larger counts (L3), and if the first has landed, what it holds
-        is not held again.
-        """
-        key = promise.name_key
-        return self._names.get(key, (promise.uid, 0))[0] if key else promise.uid
-
-    def _count_name(self, promise: Promise, home: str, change: int) -> None:
-        if (key := promise.name_key) is None:
-            return
-        count = self._names.get(key, (home, 0))[1] + change
-        if count:
-            self._names[key] = (home, count)
-        else:
-            del self._names[key]
 
     # Counting pods.
 
@@ -295,7 +275,7 @@ class Book:
 
     def is_new(self, promise: Promise) -> bool:
         """Tell whether nothing that this promise may change is in the book."""
-        home = self._home(promise)
+        home = self.names.home(promise)
         if home in self.groups or home in self.pods or home in self._pod_promises:
             return False
         return promise.version.owner not in self.groups
@@ -310,7 +290,7 @@ class Book:
 
     def renewal(self, promise: Promise) -> Holding | None:
         """Return what a root needs to become as promised; None for what is no root."""
-        root = self.groups.get(self._home(promise))
+        root = self.groups.get(self.names.home(promise))
         if promise.resource == "pods" or root is None or self.root_of(root.uid) is not root:
             return None
         return renewal(promise.version, root, self._below(root))
@@ -320,7 +300,7 @@ class Book:
 
         What it holds may be more for a while, if its parts are seen at different times.
         """
-        group, new, most = self.groups.get(self._home(promise)), promise.version, NOTHING
+        group, new, most = self.groups.get(self.names.home(promise)), promise.version, NOTHING
         for old in group.versions() if group is not None else ():
             if (old.placement, old.priority) == (new.placement, new.priority):
                 most = most.maximum(old.unit.times(old.count))
@@ -328,7 +308,7 @@ class Book:
 
     def holdings(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what is held now by all those that a promise may change: each holder's holdings."""
-        home = self._home(promise)
+        home = self.names.home(promise)
         if promise.resource == "pods" or home not in self.groups:
             return (self.register.of(home),)
         top = self.groups[home]
@@ -339,7 +319,7 @@ class Book:
     def holdings_with(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what `holdings` would be with this promise laid; the book is left as it was."""
         if promise.resource == "pods":
-            home = self._home(promise)
+            home = self.names.home(promise)
             return (self._pod_holdings(home, {*self._pod_promises.get(home, ()), promise}),)
         self.lay(promise)
         after = self.holdings(promise)
@@ -355,7 +335,7 @@ class Book:
         if promise.resource == "pods":
             row = self.pods.get(promise.uid)
             return (1 if row and row.node else 0), leaving
-        root = self.root_of(self._home(promise))
+        root = self.root_of(self.names.home(promise))
         for group in self._below(root) if root else ():
             moving = False
             for (size, priority), count in group.sizes.items():

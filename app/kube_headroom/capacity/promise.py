@@ -5,6 +5,9 @@ import msgspec
 from kube_headroom.capacity.load import Load
 from kube_headroom.resources.placement import Placement
 
+NameKey = tuple[str, str, str]
+"""Plural, namespace, name."""
+
 
 class Version(msgspec.Struct, frozen=True, gc=False):
     """What a workload, or a bare pod, asks for at one time: count x unit on these nodes."""
@@ -34,6 +37,6 @@ class Promise(msgspec.Struct, frozen=True, gc=False):
     version: Version
 
     @property
-    def name_key(self) -> tuple[str, str, str] | None:
+    def name_key(self) -> NameKey | None:
         """What retries of one create have in common; None for what nobody creates again so."""
         return None if self.base or not self.name else (self.resource, self.namespace, self.name)

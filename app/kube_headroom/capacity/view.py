@@ -110,6 +110,7 @@ class View:
         if resource in self._shown:
             self._shown[resource].add(identity)
         if resource == "pods":
+            self.book.names.show(resource, obj.metadata, identity)
             row = pod_row(obj, identity, self._now, self.pending_hold_seconds)
             if row is None:
                 self.book.remove_pod(identity)
@@ -120,6 +121,7 @@ class View:
             if self.book.nodes.put(facts, allocatable, ready=ready):
                 self.book.node_changed(facts.name, self._now)
         elif resource in WORKLOADS:
+            self.book.names.show(resource, obj.metadata, identity)
             workload = workload_of(obj)
             if workload is not None:
                 self._file(identity, workload, known_owner(obj.metadata)[0])
@@ -185,6 +187,7 @@ class View:
 
     def _forget(self, resource: str, identity: str) -> None:
         self._known[resource].pop(identity, None)
+        self.book.names.forget(identity)
         if resource == "pods":
             self.book.remove_pod(identity)
         elif resource == "nodes":
