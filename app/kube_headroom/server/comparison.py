@@ -23,7 +23,7 @@ from kube_headroom.resources.objects import KubeObject
 from kube_headroom.server.logging import FIELDS
 
 ROUNDS: Final = 3
-LEAST_SECONDS_BETWEEN: Final = 5.0
+LEAST_SECONDS_BETWEEN: Final = 1.0
 CATCH_UP_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.1
 MAX_LOGGED: Final = 20
