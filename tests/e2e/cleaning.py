@@ -8,9 +8,22 @@ from tests.controlplane.waiting import wait_until
 WORKLOADS = "cronjobs,jobs,deployments,statefulsets,daemonsets,replicasets,replicationcontrollers"
 
 
+def clear(cluster: ControlPlane, namespace: str) -> None:
+    """Delete what makes pods, then the pods, and wait until they are gone.
+
+    By force: some are on nodes that nobody answers for.
+    """
+    where = ("--all", "-n", namespace, "--wait=false")
+    cluster.kubectl("delete", f"hpa,resourcequotas,{WORKLOADS}", *where)
+
+    def gone() -> bool:
+        cluster.kubectl("delete", "pods", *where, "--force", "--grace-period=0")
+        return not cluster.objects("pods", namespace)
+
+    wait_until(gone, 60, "the pods to be gone")
+
+
 def empty(cluster: ControlPlane, namespace: str) -> None:
-    """Delete what makes pods, then the pods, and wait until they are gone."""
-    for kinds in (f"hpa,{WORKLOADS}", "pods"):
-        cluster.kubectl("delete", kinds, "--all", "-n", namespace, "--wait=false", "--now")
-    wait_until(lambda: not cluster.objects("pods", namespace), 60, "the pods to be gone")
+    """Clear a namespace, and let it go."""
+    clear(cluster, namespace)
     cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")

@@ -8,9 +8,14 @@ import pytest
 
 from tests.controlplane.build import Binaries
 from tests.controlplane.cluster import ControlPlane
+from tests.e2e import by_hand
 from tests.e2e.cleaning import empty
+from tests.e2e.comparing import assert_book_is_exact
+from tests.e2e.denial import assert_denials_tell_room
 from tests.e2e.manifests import NODE_MEMORY, NODES
 from tests.e2e.webhook import OWN_WEBHOOK, WebhookProcess
+
+PROMISE_SECONDS = 20
 
 
 @pytest.fixture(scope="package")
@@ -23,19 +28,36 @@ def cluster(control_plane_binaries: Binaries) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="package")
 def webhook(cluster: ControlPlane) -> Iterator[WebhookProcess]:
-    """The webhook with the chart's own policy, over every namespace without one of its own."""
-    with WebhookProcess(cluster) as webhook:
+    """The webhook with the chart's own policy, over every namespace without one of its own.
+
+    It knows sooner than usual which promises came to nothing: no request here takes so long.
+    """
+    with WebhookProcess(cluster, arguments=[f"--promise-seconds={PROMISE_SECONDS}"]) as webhook:
         yield webhook
 
 
+@pytest.fixture(scope="package")
+def asker(cluster: ControlPlane, webhook: WebhookProcess) -> str:
+    """The namespace in which figures are asked for; nothing is ever made in it."""
+    return cluster.namespace("asker")
+
+
 @pytest.fixture
-def namespace(cluster: ControlPlane, webhook: WebhookProcess) -> Iterator[str]:
-    """An empty namespace in an empty cluster; at the end nothing is held for it any more."""
+def namespace(cluster: ControlPlane, webhook: WebhookProcess, asker: str) -> Iterator[str]:
+    """An empty namespace in an empty cluster; at the end nothing is held for it any more.
+
+    Before that the book must be what the API server lists, to the last sum, and a denial must tell
+    the room that there is by definition.
+    """
     name = cluster.namespace("e2e")
-    yield name
-    webhook.assert_sound()
-    empty(cluster, name)
-    webhook.wait_forgotten()
+    try:
+        yield name
+        webhook.assert_sound()
+        assert_book_is_exact(webhook)
+        assert_denials_tell_room(cluster, asker)
+    finally:
+        empty(cluster, name)
+        webhook.wait_forgotten()
 
 
 @pytest.fixture
@@ -44,3 +66,11 @@ def own_namespace(cluster: ControlPlane) -> Iterator[str]:
     name = cluster.namespace("own", {OWN_WEBHOOK: "yes"})
     yield name
     empty(cluster, name)
+
+
+@pytest.fixture
+def node_by_hand(cluster: ControlPlane, webhook: WebhookProcess) -> Iterator[str]:
+    """A fourth node of which nobody plays the kubelet; gone at the end."""
+    by_hand.make_node(cluster)
+    yield by_hand.NAME
+    cluster.kubectl("delete", "node", by_hand.NAME, "--ignore-not-found")

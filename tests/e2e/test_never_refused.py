@@ -8,6 +8,7 @@ import pytest
 
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.waiting import wait_until
+from tests.e2e.denial import assert_denials_tell_room
 from tests.e2e.looking import events, one, replicas, running
 from tests.e2e.manifests import (
     NODES,
@@ -27,12 +28,15 @@ ALL_PODS = 5 * NODES
 
 
 @pytest.fixture
-def overfull(cluster: ControlPlane, webhook: WebhookProcess, namespace: str) -> Iterator[str]:
+def overfull(
+    cluster: ControlPlane, webhook: WebhookProcess, namespace: str, asker: str
+) -> Iterator[str]:
     """A full cluster under a policy that was tightened since: half of it is to be kept free."""
     cluster.apply(full_cluster(namespace))
     wait_until(lambda: running(cluster, namespace) == ALL_PODS, 60, "a full cluster")
     webhook.set_policy({"headroom": {"memory": {"reserve": "50%"}}})
     yield namespace
+    assert_denials_tell_room(cluster, asker, reserve="50%")
     webhook.set_policy()
     assert not events(cluster, namespace, "FailedCreate")
 

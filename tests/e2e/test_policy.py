@@ -21,7 +21,7 @@ LIVE_SECONDS = 5
 
 
 @pytest.fixture(autouse=True)
-def restored(webhook: WebhookProcess) -> Iterator[None]:
+def restored(webhook: WebhookProcess, namespace: str) -> Iterator[None]:
     """Each test begins and ends with the chart's policy."""
     yield
     webhook.set_policy()

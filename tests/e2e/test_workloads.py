@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -130,9 +131,9 @@ def test_a_stateful_set_is_charged_once(cluster: ControlPlane, namespace: str) -
 def test_a_job_runs_through_in_the_room_of_its_parallelism(
     cluster: ControlPlane, namespace: str
 ) -> None:
-    """20 completions, 5 at a time, with room for 5: not one refusal, and its room comes back."""
+    """100 completions, 5 at a time, with room for 5: not one refusal, and its room comes back."""
     rest_of_cluster(cluster, namespace, left=5)
-    cluster.apply(job(namespace, QUARTER, parallelism=5, completions=20))
+    cluster.apply(job(namespace, QUARTER, parallelism=5, completions=100))
     wait = ("wait", "job/batch", "--for=condition=Complete", "-n", namespace, "--timeout=90s")
     cluster.kubectl(*wait, timeout=100)
     assert not events(cluster, namespace, "FailedCreate")
@@ -171,38 +172,35 @@ def test_a_replica_set_scaled_behind_its_deployment_is_charged(
     assert "[HR201]" in cluster.kubectl(*scale, check=False).stderr
 
 
+@pytest.fixture
+def classes(cluster: ControlPlane) -> Iterator[None]:
+    """Two priority classes, there for as long as pods of them are."""
+    values = {"e2e-high": 1000, "e2e-placeholder": -10}
+    for name, value in values.items():
+        named = {"apiVersion": "scheduling.k8s.io/v1", "metadata": {"name": name}}
+        cluster.apply({**named, "kind": "PriorityClass", "value": value})
+    yield
+    cluster.kubectl("delete", "priorityclass", *values)
+
+
 def test_higher_priority_preempts_and_placeholders_hold_nothing(
-    cluster: ControlPlane, namespace: str
+    cluster: ControlPlane, classes: None, namespace: str
 ) -> None:
     """Both are admitted into a cluster without a free byte, and the scheduler makes room."""
-    classes = {"e2e-high": 1000, "e2e-placeholder": -10}
-    for name, value in classes.items():
-        meta = {"name": name}
-        cluster.apply(
-            {
-                "apiVersion": "scheduling.k8s.io/v1",
-                "kind": "PriorityClass",
-                "metadata": meta,
-                "value": value,
-            }
-        )
-    try:
-        full = full_cluster(namespace)[0]
-        full["spec"]["template"]["spec"]["priorityClassName"] = "e2e-placeholder"
-        cluster.apply(full)
-        wait_until(lambda: running(cluster, namespace) == QUARTERS, 60, "placeholders everywhere")
-        cluster.apply(deployment(namespace, QUARTERS, QUARTER, name="normal"))
-        wait_until(
-            lambda: running(cluster, namespace, "-l", "app=normal") == QUARTERS, 60, "normal pods"
-        )
-        refused = cluster.apply(deployment(namespace, 2, QUARTER, name="more"), check=False)
-        assert "[HR201]" in refused.stderr
-        high = deployment(namespace, 2, QUARTER, name="high")
-        high["spec"]["template"]["spec"]["priorityClassName"] = "e2e-high"
-        wait_until(lambda: cluster.apply(high, check=False).returncode == 0, 10, "the class seen")
-        wait_until(lambda: running(cluster, namespace, "-l", "app=high") == 2, 60, "preemption")
-    finally:
-        cluster.kubectl("delete", "priorityclass", *classes)
+    full = full_cluster(namespace)[0]
+    full["spec"]["template"]["spec"]["priorityClassName"] = "e2e-placeholder"
+    cluster.apply(full)
+    wait_until(lambda: running(cluster, namespace) == QUARTERS, 60, "placeholders everywhere")
+    cluster.apply(deployment(namespace, QUARTERS, QUARTER, name="normal"))
+    wait_until(
+        lambda: running(cluster, namespace, "-l", "app=normal") == QUARTERS, 60, "normal pods"
+    )
+    refused = cluster.apply(deployment(namespace, 2, QUARTER, name="more"), check=False)
+    assert "[HR201]" in refused.stderr
+    high = deployment(namespace, 2, QUARTER, name="high")
+    high["spec"]["template"]["spec"]["priorityClassName"] = "e2e-high"
+    wait_until(lambda: cluster.apply(high, check=False).returncode == 0, 10, "the class seen")
+    wait_until(lambda: running(cluster, namespace, "-l", "app=high") == 2, 60, "preemption")
 
 
 def test_elastic_clusters_are_only_warned(
