@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kube_headroom.capacity.promise import Promise
-from kube_headroom.capacity.rows import controller_of, is_known, resource_version_of
+from kube_headroom.capacity.rows import controller_of, is_known, known_owner, resource_version_of
 from kube_headroom.capacity.view import View
 from kube_headroom.policy.model import Headroom
 from kube_headroom.resources.objects import KubeObject
@@ -112,8 +112,10 @@ class World:
     def _bearer(self, promise: Promise) -> str:
         """Return the uid of the object that has the name already, if one is shown."""
         for uid, obj in self.shown.get(promise.resource, {}).items():
-            own = (obj.metadata.namespace or "", obj.metadata.name)
-            if own == (promise.namespace, promise.name) and not obj.metadata.generate_name:
+            metadata = obj.metadata
+            made_up = metadata.generate_name or (obj.kind == "Pod" and known_owner(metadata)[0])
+            own = (metadata.namespace or "", metadata.name)
+            if own == (promise.namespace, promise.name) and not made_up:
                 return uid
         return ""
 

@@ -110,7 +110,7 @@ class View:
         if resource in self._shown:
             self._shown[resource].add(identity)
         if resource == "pods":
-            self.book.names.show(resource, obj.metadata, identity)
+            self._name_pod(identity, obj.metadata)
             row = pod_row(obj, identity, self._now, self.pending_hold_seconds)
             if row is None:
                 self.book.remove_pod(identity)
@@ -184,6 +184,13 @@ class View:
             return version
         self.event_versions[resource] = max(self.event_versions[resource], version)
         return version
+
+    def _name_pod(self, uid: str, metadata: ObjectMeta) -> None:
+        """Note the pod's name, unless a controller made it: those are many, and nobody retries them."""
+        if known_owner(metadata)[0]:
+            self.book.names.forget(uid)
+        else:
+            self.book.names.show("pods", metadata, uid)
 
     def _forget(self, resource: str, identity: str) -> None:
         self._known[resource].pop(identity, None)
