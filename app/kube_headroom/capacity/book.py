@@ -131,7 +131,13 @@ class Book:
 
     def lay(self, promise: Promise) -> None:
         """Lay a promise over the view; what is laid twice is to be lifted twice."""
-        home = self.names.lay(promise)
+        self._lay(promise, self.names.lay(promise))
+
+    def lift(self, promise: Promise) -> None:
+        """Take a promise off: it is settled, or expired."""
+        self._lift(promise, self.names.lift(promise))
+
+    def _lay(self, promise: Promise, home: str) -> None:
         if promise.resource == "pods":
             laid = self._pod_promises.setdefault(home, {})
             laid[promise] = laid.get(promise, 0) + 1
@@ -142,9 +148,7 @@ class Book:
         self._hang(group, group.owner)
         self._refresh_root(home)
 
-    def lift(self, promise: Promise) -> None:
-        """Take a promise off: it is settled, expired, or was only tried."""
-        home = self.names.lift(promise)
+    def _lift(self, promise: Promise, home: str) -> None:
         if promise.resource == "pods":
             _take_off(self._pod_promises[home], promise)
             if not self._pod_promises[home]:
@@ -290,7 +294,7 @@ class Book:
 
     def renewal(self, promise: Promise) -> Holding | None:
         """Return what a root needs to become as promised; None for what is no root."""
-        root = self.groups.get(self.names.home(promise))
+        root = self.groups.get(self.names.tried(promise))
         if promise.resource == "pods" or root is None or self.root_of(root.uid) is not root:
             return None
         return renewal(promise.version, root, self._below(root))
@@ -300,7 +304,7 @@ class Book:
 
         What it holds may be more for a while, if its parts are seen at different times.
         """
-        group, new, most = self.groups.get(self.names.home(promise)), promise.version, NOTHING
+        group, new, most = self.groups.get(self.names.tried(promise)), promise.version, NOTHING
         for old in group.versions() if group is not None else ():
             if (old.placement, old.priority) == (new.placement, new.priority):
                 most = most.maximum(old.unit.times(old.count))
@@ -308,7 +312,7 @@ class Book:
 
     def holdings(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what is held now by all those that a promise may change: each holder's holdings."""
-        home = self.names.home(promise)
+        home = self.names.tried(promise)
         if promise.resource == "pods" or home not in self.groups:
             return (self.register.of(home),)
         top = self.groups[home]
@@ -319,11 +323,12 @@ class Book:
     def holdings_with(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what `holdings` would be with this promise laid; the book is left as it was."""
         if promise.resource == "pods":
-            home = self.names.home(promise)
+            home = self.names.tried(promise)
             return (self._pod_holdings(home, {*self._pod_promises.get(home, ()), promise}),)
-        self.lay(promise)
+        home = self.names.tried(promise)
+        self._lay(promise, home)
         after = self.holdings(promise)
-        self.lift(promise)
+        self._lift(promise, home)
         return after
 
     def replaced_by(self, promise: Promise, threshold: int) -> tuple[int, dict[str, Load]]:
@@ -335,7 +340,7 @@ class Book:
         if promise.resource == "pods":
             row = self.pods.get(promise.uid)
             return (1 if row and row.node else 0), leaving
-        root = self.root_of(self.names.home(promise))
+        root = self.root_of(self.names.tried(promise))
         for group in self._below(root) if root else ():
             moving = False
             for (size, priority), count in group.sizes.items():

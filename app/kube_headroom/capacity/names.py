@@ -2,11 +2,23 @@
 
 Of creates of one name at most one can land, and none while another object has it. So all of them
 are filed as further versions of that object, or else of the first of them: the larger counts, not
-the sum (ledger-protocol L3).
+the sum (ledger-protocol L3). But what is judged by it must not: an object that a late view still
+shows may be gone, and its room promised to others.
 """
+
+import msgspec
 
 from kube_headroom.capacity.promise import NameKey, Promise
 from kube_headroom.resources.objects import ObjectMeta
+
+
+class _Laid(msgspec.Struct):
+    """The promises that are laid under one name."""
+
+    home: str
+    is_shown: bool
+    """Whether it was an object's, and not the first promise's own."""
+    count: int
 
 
 class Names:
@@ -18,7 +30,7 @@ class Names:
     def __init__(self) -> None:
         self._shown: dict[NameKey, str] = {}
         self._keys: dict[str, NameKey] = {}
-        self._promised: dict[NameKey, tuple[str, int]] = {}
+        self._laid: dict[NameKey, _Laid] = {}
 
     def show(self, resource: str, metadata: ObjectMeta, uid: str) -> None:
         """Take over an object's name."""
@@ -33,28 +45,30 @@ class Names:
         if key is not None and self._shown[key] == uid:
             del self._shown[key]
 
-    def home(self, promise: Promise) -> str:
-        """Return the uid under which a promise is filed; it stays while one of the name is laid."""
+    def tried(self, promise: Promise) -> str:
+        """Return the uid under which a promise is judged: that of the first of its name, or its own."""
+        key = promise.name_key
+        laid = self._laid.get(key) if key is not None else None
+        return promise.uid if laid is None or laid.is_shown else laid.home
+
+    def lay(self, promise: Promise) -> str:
+        """Return the uid under which a promise is filed; it stays while one of its name is laid."""
         key = promise.name_key
         if key is None:
             return promise.uid
-        laid = self._promised.get(key)
-        return laid[0] if laid is not None else self._shown.get(key, promise.uid)
-
-    def lay(self, promise: Promise) -> str:
-        """Count a promise that is laid; return its home."""
-        return self._count(promise, 1)
+        shown = self._shown.get(key)
+        fresh = _Laid(shown or promise.uid, shown is not None, 0)
+        laid = self._laid.setdefault(key, fresh)
+        laid.count += 1
+        return laid.home
 
     def lift(self, promise: Promise) -> str:
-        """Count one less; return its home."""
-        return self._count(promise, -1)
-
-    def _count(self, promise: Promise, change: int) -> str:
-        home, key = self.home(promise), promise.name_key
-        if key is not None:
-            _, count = self._promised.get(key, (home, 0))
-            if count + change:
-                self._promised[key] = (home, count + change)
-            else:
-                del self._promised[key]
-        return home
+        """Return the uid under which a promise was filed that ends now."""
+        key = promise.name_key
+        if key is None:
+            return promise.uid
+        laid = self._laid[key]
+        laid.count -= 1
+        if not laid.count:
+            del self._laid[key]
+        return laid.home
