@@ -279,7 +279,7 @@ class Book:
 
     def is_new(self, promise: Promise) -> bool:
         """Tell whether nothing that this promise may change is in the book."""
-        home = self.names.home(promise)
+        home = self.names.tried(promise)
         if home in self.groups or home in self.pods or home in self._pod_promises:
             return False
         return promise.version.owner not in self.groups
