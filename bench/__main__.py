@@ -1,15 +1,20 @@
 """`make bench`, or `python -m bench --quick` for a look that writes nothing.
 
-Two stages: reviews alone, without an API server, and all that needs one.
+Reviews alone, without an API server, and then what needs one, stage by stage.
 """
 
 import argparse
 import sys
+from collections.abc import Iterable
 
-from bench import in_cluster, report
+from bench import report
+from bench.in_cluster import STAGES
 from bench.machine import commit, description, first_in_line, run_on, two_cores
 from bench.parts import TITLES
 from bench.reviewing import measure
+from bench.section import Section
+
+REVIEWS = "reviews"
 
 
 def main() -> int:
@@ -20,16 +25,17 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=150_000)
     parser.add_argument("--nodes", type=int, default=5_000)
     parser.add_argument("--quick", action="store_true", help="small and short; writes nothing")
-    parser.add_argument("--only", choices=("reviews", "cluster"), help="one of the two stages")
+    parser.add_argument("--only", choices=(REVIEWS, *STAGES), help="this stage alone")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rounds, chosen.seconds, chosen.pods, chosen.nodes = 3, 1.0, 3_000, 100
     machine = description()
     first_in_line()
-    if chosen.only != "cluster":
+    if chosen.only in {None, REVIEWS}:
         _reviews(chosen, machine)
-    if chosen.only != "reviews":
-        _in_cluster(chosen, machine)
+    for stage, measured in STAGES.items():
+        if chosen.only in {None, stage}:
+            _in_cluster(measured(chosen.quick), machine, write=not chosen.quick)
     return 0
 
 
@@ -55,13 +61,12 @@ def _reviews(chosen: argparse.Namespace, machine: str) -> None:
         report.write(result, parts, shape=shape, stamp=stamp, machine=machine)
 
 
-def _in_cluster(chosen: argparse.Namespace, machine: str) -> None:
-    """Measure what needs an API server."""
-    sections = in_cluster.measure(chosen.quick)
+def _in_cluster(sections: Iterable[Section], machine: str, *, write: bool) -> None:
+    """Measure what needs an API server; what one found is written before the next begins."""
     for section in sections:
         section.show()
-    if not chosen.quick:
-        report.write_in_cluster(sections, stamp=(report.today(), commit()), machine=machine)
+        if write:
+            report.write_in_cluster(section, stamp=(report.today(), commit()), machine=machine)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,17 @@ def write(
     )
 
 
-def write_in_cluster(sections: Sequence[Section], *, stamp: tuple[str, str], machine: str) -> None:
-    """Write what was measured over a real API server in the place of what was there of it."""
-    lines = [f"{_IN_CLUSTER}: {stamp[0]}, {stamp[1]}", "", f"{machine}."]
-    for each in sections:
-        lines += ["", f"### {each.title}", "", each.text, "", *_table(each.head, each.rows)]
-    new, old = "\n".join(lines), _in_cluster()
+def write_in_cluster(section: Section, *, stamp: tuple[str, str], machine: str) -> None:
+    """Write what one bench over a real API server found, in the place of what it found before."""
+    title = f"### {section.title}"
+    table = _table(section.head, section.rows)
+    written = "\n".join(
+        [title, "", f"{stamp[0]}, {stamp[1]}; {machine}. {section.text}", "", *table]
+    )
+    old = _in_cluster()
+    head, *rest = (old or _IN_CLUSTER).split("\n\n### ")
+    others = {each.partition("\n")[0]: f"### {each}" for each in rest}
+    new = "\n\n".join([head, *{**others, section.title: written}.values()])
     before, mark, after = PATH.read_text().partition(old or _ALL_RUNS)
     PATH.write_text(before + new + ("" if old else f"\n\n{mark}") + after)
 
