@@ -20,7 +20,7 @@ def clear(cluster: ControlPlane, namespace: str) -> None:
         cluster.kubectl("delete", "pods", *where, "--force", "--grace-period=0")
         return not cluster.objects("pods", namespace)
 
-    wait_until(gone, 60, "the pods to be gone")
+    wait_until(gone, 120, "the pods to be gone")
 
 
 def empty(cluster: ControlPlane, namespace: str) -> None:

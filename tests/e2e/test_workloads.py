@@ -134,8 +134,8 @@ def test_a_job_runs_through_in_the_room_of_its_parallelism(
     """100 completions, 5 at a time, with room for 5: not one refusal, and its room comes back."""
     rest_of_cluster(cluster, namespace, left=5)
     cluster.apply(job(namespace, QUARTER, parallelism=5, completions=100))
-    wait = ("wait", "job/batch", "--for=condition=Complete", "-n", namespace, "--timeout=90s")
-    cluster.kubectl(*wait, timeout=100)
+    wait = ("wait", "job/batch", "--for=condition=Complete", "-n", namespace, "--timeout=180s")
+    cluster.kubectl(*wait, timeout=190)
     assert not events(cluster, namespace, "FailedCreate")
     wait_until(
         lambda: (
