@@ -11,6 +11,7 @@ def sizes(view: View) -> dict[str, int]:
     kept = {f"book.{name}": value for name, value in vars(book).items()}
     kept |= {f"nodes.{name}": value for name, value in vars(nodes).items()}
     kept |= {f"register.{name}": value for name, value in vars(register).items()}
+    kept |= {f"names.{name}": value for name, value in vars(book.names).items()}
     kept |= {f"ledger.{name}": value for name, value in vars(view.ledger).items()}
     kept |= {f"completion.{name}": value for name, value in vars(view.completion).items()}
     kept |= {f"view.{name}": value for name, value in vars(view).items()}
