@@ -8,6 +8,7 @@ import pytest
 
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.waiting import wait_until
+from tests.e2e.comparing import assert_book_is_exact
 from tests.e2e.looking import events
 from tests.e2e.manifests import QUARTER, container, full_cluster, job, pod
 from tests.e2e.webhook import WebhookProcess
@@ -50,6 +51,7 @@ def test_room_returns_after_a_quota_refused_what_was_promised(
 
         wait_until(back, BACK_SECONDS, "the room to be back")
         print(f"a promise of {PROMISE_SECONDS} s was gone after {time.monotonic() - started:.1f} s")
+        assert_book_is_exact(webhook)
 
 
 def test_a_cron_jobs_refused_job_is_named_and_made_later(
