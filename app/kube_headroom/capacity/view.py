@@ -8,19 +8,24 @@ templates of workloads, since a LimitRange or PriorityClass may change what thos
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from kube_headroom.capacity.book import NEVER, Book
+import msgspec
+
+from kube_headroom.capacity.book import Book
 from kube_headroom.capacity.completion import Completion
 from kube_headroom.capacity.ledger import Ledger
 from kube_headroom.capacity.namespace_limits import LIMITING, NamespaceLimits
+from kube_headroom.capacity.pods import NEVER
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.rows import (
-    known_owner,
+    loose_tags,
     node_facts,
+    owner_of,
     pod_row,
     resource_version_of,
     version_number,
 )
 from kube_headroom.resources.objects import KubeObject, ObjectMeta
+from kube_headroom.resources.selector import TAKES, Selector, Tags, selector_of
 from kube_headroom.resources.workload import Workload, workload_of
 
 WORKLOADS: Final = (
@@ -34,6 +39,21 @@ RESOURCES: Final = (*COMPLETING, *ADVISORY, "nodes", "pods", *WORKLOADS)
 """All that a full view holds."""
 POLICY: Final = "policy"
 """What the policy in force is called among the versions."""
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a workload: more than its row, since templates may come to something else."""
+
+    workload: Workload
+    owner: str
+    selector: Selector | None
+    tags: Tags | None
+
+    @classmethod
+    def of(cls, resource: str, obj: KubeObject, workload: Workload) -> "_Kept":
+        """Return what is kept of an object."""
+        tags = loose_tags(resource, obj.metadata) if resource in TAKES.values() else None
+        return cls(workload, owner_of(obj.metadata), selector_of(obj), tags)
 
 
 class View:
@@ -60,7 +80,7 @@ class View:
         self._now = 0.0
         self._known: dict[str, dict[str, int]] = {resource: {} for resource in resources}
         self._shown: dict[str, set[str]] = {}
-        self._workloads: dict[str, tuple[Workload, str]] = {}
+        self._workloads: dict[str, _Kept] = {}
 
     # Freshness.
 
@@ -89,9 +109,9 @@ class View:
         self.book.tick(now)
         changed = self.completion.changed()
         if changed:
-            for uid, (workload, owner) in self._workloads.items():
-                if None in changed or workload.namespace in changed:
-                    self._file(uid, workload, owner)
+            for uid, kept in self._workloads.items():
+                if None in changed or kept.workload.namespace in changed:
+                    self._file(uid, kept)
 
     # What the feed calls.
 
@@ -109,7 +129,7 @@ class View:
         if resource == "pods":
             row = pod_row(obj, identity, self._now, self.pending_hold_seconds)
             if row is None:
-                self.book.remove_pod(identity)
+                self.book.remove_pod(identity, finished=True)
             else:
                 self.book.put_pod(row, self._now)
         elif resource == "nodes":
@@ -119,7 +139,7 @@ class View:
         elif resource in WORKLOADS:
             workload = workload_of(obj)
             if workload is not None:
-                self._file(identity, workload, known_owner(obj.metadata)[0])
+                self._file(identity, _Kept.of(resource, obj, workload))
         elif resource not in ADVISORY:
             self.completion.put(resource, obj)
         if resource in LIMITING:
@@ -157,7 +177,7 @@ class View:
     def workload(self, uid: str) -> Workload | None:
         """Return a workload as the view shows it."""
         known = self._workloads.get(uid)
-        return known[0] if known is not None else None
+        return known.workload if known is not None else None
 
     # What the ledger asks.
 
@@ -197,11 +217,12 @@ class View:
             if resource in LIMITING:
                 self.namespace_limits.remove(resource, namespace, name)
 
-    def _file(self, uid: str, workload: Workload, owner: str) -> None:
-        self._workloads[uid] = (workload, owner)
+    def _file(self, uid: str, kept: "_Kept") -> None:
+        self._workloads[uid] = kept
+        workload = kept.workload
         pod = self.completion.effective_template(workload.template, workload.namespace)
-        version = self.completion.version(workload, pod, owner)
-        self.book.put_workload(uid, version, self._now)
+        version = self.completion.version(workload, pod, kept.owner)
+        self.book.put_workload(uid, version, self._now, selector=kept.selector, tags=kept.tags)
 
 
 def object_key(kind_or_resource: str, metadata: ObjectMeta) -> str:
