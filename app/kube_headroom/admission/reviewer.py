@@ -123,7 +123,7 @@ class Reviewer:
         findings = () if is_child(request) else self._required(request, subject, scope)
         outcome, told = Outcome(), self._forecast(request, subject, scope)
         if subject.declares_more:
-            if is_child(request) and subject.promise.resource == "replicasets":
+            if self._is_carried_out(request, subject):
                 outcome = Outcome() if request.dry_run else await self._capacity.record(subject)
             else:
                 terms = self._terms(request, scope, findings, timeout_seconds)
@@ -131,6 +131,14 @@ class Reviewer:
         if _refuses(outcome.findings, scope):
             told = tuple(each for each in told if each.code != TOO_MANY)
         return self._decision(request, scope, findings + outcome.findings + told, outcome)
+
+    def _is_carried_out(self, request: Request, subject: Subject) -> bool:
+        """Tell whether it is a rollout's step, of a Deployment or of an owner of an unknown kind."""
+        if subject.promise.resource != "replicasets":
+            return False
+        assert self._in_force is not None
+        surge = self._in_force.policy.headroom.surge
+        return is_child(request) or self._view.book.owners.is_surge(subject.promise, surge)
 
     def _forecast(self, request: Request, subject: Subject, scope: Scope) -> tuple[Finding, ...]:
         """Return what is told to people only: a controller carries out what was told before."""
