@@ -24,7 +24,7 @@ def cluster(control_plane_binaries: Binaries) -> Iterator[ControlPlane]:
 @pytest.fixture(scope="package")
 def webhook(cluster: ControlPlane) -> Iterator[WebhookProcess]:
     """The webhook with the chart's own policy, over every namespace without one of its own."""
-    with WebhookProcess(cluster) as webhook:
+    with WebhookProcess(cluster, arguments=["--seat-seconds=10"]) as webhook:
         yield webhook
 
 
