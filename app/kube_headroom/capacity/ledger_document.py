@@ -169,7 +169,7 @@ def decode(text: str) -> Document:
 
 def _row(promise: Promise, placement: int, renewals: int) -> _Row:
     version = promise.version
-    row = _Row(
+    fields = (
         promise.resource,
         promise.uid,
         promise.base,
@@ -184,9 +184,7 @@ def _row(promise: Promise, placement: int, renewals: int) -> _Row:
         version.owner,
         renewals,
     )
-    if promise.covers is None:
-        return row
-    return _CoveringRow(*msgspec.structs.astuple(row), promise.covers)
+    return _Row(*fields) if promise.covers is None else _CoveringRow(*fields, promise.covers)
 
 
 def _promise(row: _CoveringRow, placements: list[Placement]) -> Promise:
