@@ -45,7 +45,9 @@ TEMPLATES = st.fixed_dictionaries(
     {"memory": SIZES, "replicas": COUNTS, "selects": PLACES, "priority": PRIORITIES},
     optional={"labels": LABELS},
 )
-ENDING = st.sampled_from([{}, {}, {}, {}, {"grace": 0}])
+ENDING = st.sampled_from(
+    [*({}, {}, {}, {}), {"grace": 0}, {"grace": 0, "metadata": {"finalizers": ["orphan"]}}]
+)
 WHOLE = {"maximumLimits": "100%"}
 RULES = capacity_rules(headroom(cpu=WHOLE, memory=WHOLE, ephemeralStorage=WHOLE))
 

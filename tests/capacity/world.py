@@ -72,7 +72,7 @@ class World:
             self.kept.before(text)
         obj = self.shown[resource].pop(text)
         obj.metadata.resource_version = str(self.next_version())
-        self._note_gone(resource, text)
+        self._note_gone(resource, text, obj)
         self.view.remove(resource, obj)
         self._forget_the_lonely()
 
@@ -85,8 +85,7 @@ class World:
         for uid in gone:
             if resource == "pods":
                 self.kept.before(uid)
-            del self.shown[resource][uid]
-            self._note_gone(resource, uid)
+            self._note_gone(resource, uid, self.shown[resource].pop(uid))
         self.view.end_list(resource, str(self.next_version()), self.now)
         self._forget_the_lonely()
 
@@ -150,12 +149,13 @@ class World:
         else:
             self.unschedulable.pop(uid, None)
 
-    def _note_gone(self, resource: str, uid: str) -> None:
+    def _note_gone(self, resource: str, uid: str, obj: KubeObject) -> None:
         if resource == "pods":
             self.kept.gone(uid)
         self.leaving.pop(uid, None)
         self.unschedulable.pop(uid, None)
-        if resource not in {"pods", "nodes"}:
+        orphans = obj.metadata.deletion_timestamp and "orphan" in (obj.metadata.finalizers or ())
+        if resource not in {"pods", "nodes"} and not orphans:
             self.deleted[uid] = self.now
 
     def _forget_the_lonely(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from kube_headroom.capacity.owners import Owners
 from kube_headroom.capacity.promise import UNKNOWN, Version
 from kube_headroom.capacity.rows import known_owner, owner_of
-from kube_headroom.capacity.view import View
+from kube_headroom.capacity.view import View, object_key
 from kube_headroom.resources.objects import KubeObject
 from kube_headroom.resources.selector import Selector, selector_of
 
@@ -22,7 +22,12 @@ def pod_version(view: View, version: Version, obj: KubeObject, old: KubeObject |
     if old is not None and uid and _is_let_go(owners, uid, obj, old):
         # The next pod of a DaemonSet is made on the same node.
         instead = owners.one_more(uid) if kind != "DaemonSet" else None
-        return instead if instead is not None else version
+        if instead is None:
+            return version
+        if object_key("pods", obj.metadata) in view.book.pods:
+            return instead
+        # Its own size is not in the book yet, and it may be of an earlier template.
+        return msgspec.structs.replace(instead, unit=instead.unit.maximum(version.unit))
     if known_owner(obj.metadata)[0] or (obj.spec is not None and obj.spec.scheduling_gates):
         return msgspec.structs.replace(version, count=0)
     owner = owner_of(obj.metadata)

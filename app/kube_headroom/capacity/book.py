@@ -56,11 +56,16 @@ class Book:
         *,
         selector: Selector | None = None,
         tags: Tags | None = None,
+        orphans: bool = False,
     ) -> None:
-        """Take over a workload as the view shows it, with what takes it if nobody controls it."""
+        """Take over a workload as the view shows it.
+
+        selector: by what it takes others; tags: by what others take it, if nobody controls it;
+        orphans: whether what is under it will outlive it.
+        """
         self._pass(now)
         group = self.owners.group(uid)
-        group.version, group.tags = version, tags
+        group.version, group.tags, group.orphans = version, tags, orphans
         self.matching.put_loose(uid, tags)
         self.owners.hang(group)
         parent = self.groups.get(version.owner)
@@ -69,7 +74,7 @@ class Book:
         self.owners.refresh(uid)
 
     def remove_workload(self, uid: str, now: float) -> None:
-        """Forget a deleted workload; its children and pods are leaving."""
+        """Forget a deleted workload; its children and pods are leaving, unless it orphans them."""
         self._pass(now)
         group = self.groups.get(uid)
         if group is None or group.version is None:
@@ -78,7 +83,9 @@ class Book:
         self.matching.put_loose(uid, None)
         self._select(group, group.covers)
         parent = group.parent
-        self._set_gone_until(group, now + LEAVING_MAX_GRACE_SECONDS + LEAVING_MARGIN_SECONDS)
+        if not group.orphans:
+            until = now + LEAVING_MAX_GRACE_SECONDS + LEAVING_MARGIN_SECONDS
+            self._set_gone_until(group, until)
         self.owners.hang(group)
         self.owners.refresh(parent)
         self.owners.refresh(uid)

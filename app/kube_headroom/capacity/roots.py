@@ -30,6 +30,8 @@ class Group(msgspec.Struct):
     """Above zero once its controller's DELETE was seen: it is leaving, and until then its pods."""
     selector: Selector | None = None
     """What it takes for its own, as the view shows it or as a promise of it says."""
+    orphans: bool = False
+    """Whether it is being deleted with --cascade=orphan: what is under it will stay."""
     tags: Tags | None = None
     """By what it may be taken, if it is shown without a controller."""
 

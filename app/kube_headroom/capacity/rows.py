@@ -71,6 +71,14 @@ def loose_tags(resource: str, metadata: ObjectMeta) -> Tags | None:
     return tags_of(resource, metadata)
 
 
+def leaves_orphans(metadata: ObjectMeta) -> bool:
+    """Tell whether an object is being deleted with --cascade=orphan.
+
+    The finalizer is FinalizerOrphanDependents in upstream's apimachinery/pkg/apis/meta/v1/types.go.
+    """
+    return metadata.deletion_timestamp is not None and "orphan" in (metadata.finalizers or ())
+
+
 def pod_row(obj: KubeObject, uid: str, now: float, pending_hold_seconds: float) -> PodRow | None:
     """Return the row of a pod, or None when it is finished."""
     spec, status = obj.spec, obj.status

@@ -44,6 +44,7 @@ class Seats:
 
     def keep(self, seat: Seat) -> None:
         """Keep the seat of a pod that is leaving or gone until it ends."""
+        self.drop(seat.uid)
         if seat.size == NOTHING:
             return
         self._seats[seat.uid] = seat

@@ -17,6 +17,7 @@ from kube_headroom.capacity.namespace_limits import LIMITING, NamespaceLimits
 from kube_headroom.capacity.pods import NEVER
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.rows import (
+    leaves_orphans,
     loose_tags,
     node_facts,
     owner_of,
@@ -48,12 +49,14 @@ class _Kept(msgspec.Struct, frozen=True, gc=False):
     owner: str
     selector: Selector | None
     tags: Tags | None
+    orphans: bool
 
     @classmethod
     def of(cls, resource: str, obj: KubeObject, workload: Workload) -> "_Kept":
         """Return what is kept of an object."""
         tags = loose_tags(resource, obj.metadata) if resource in TAKES.values() else None
-        return cls(workload, owner_of(obj.metadata), selector_of(obj), tags)
+        orphans = leaves_orphans(obj.metadata)
+        return cls(workload, owner_of(obj.metadata), selector_of(obj), tags, orphans)
 
 
 class View:
@@ -222,7 +225,14 @@ class View:
         workload = kept.workload
         pod = self.completion.effective_template(workload.template, workload.namespace)
         version = self.completion.version(workload, pod, kept.owner)
-        self.book.put_workload(uid, version, self._now, selector=kept.selector, tags=kept.tags)
+        self.book.put_workload(
+            uid,
+            version,
+            self._now,
+            selector=kept.selector,
+            tags=kept.tags,
+            orphans=kept.orphans,
+        )
 
 
 def object_key(kind_or_resource: str, metadata: ObjectMeta) -> str:

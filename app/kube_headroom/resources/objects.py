@@ -49,6 +49,7 @@ class ObjectMeta(Wire):
     labels: dict[str, str | None] | None = None
     annotations: Annotations | None = None
     owner_references: list[OwnerReference] | None = None
+    finalizers: list[str] | None = None
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
 
