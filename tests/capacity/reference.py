@@ -207,7 +207,7 @@ class Reference:
         if (
             pod is not None and pod.controller and promise.base and count
         ):  # taken from its controller
-            count = count if pod.controller == "DaemonSet" else 0
+            count = count if pod.controller == "DaemonSet" or ask.owner else 0
             whole_pods = add(ZERO, unit, count)
             return Claim(ask.placement, ask.priority, unit, count, whole_pods, ZERO)
         if pod is not None and pod.node:
@@ -413,10 +413,7 @@ class Reference:
     def _lacking(self, ask: Ask, root: str) -> Claim:
         below = self._below(root)
         live = [pod for pod in self.pods if pod.owner in below and pod.live]
-        unit = ask.unit
-        for pod in live:
-            for other in self._asks(pod.owner) if pod.owner != root else ():
-                unit = most(unit, other.unit)
+        unit = self._largest_template(ask, root, live)
         desired = sum(self._desired(uid) for uid in below if uid != root)
         count = max(0, max(ask.count, desired) - len(live))
         renewed, replaced, in_place = ZERO, [], 0
@@ -445,6 +442,22 @@ class Reference:
         coming = total if ask.shown else ZERO
         replaced = replaced if total != least else []
         return Claim(ask.placement, ask.priority, unit, count, total, coming, replaced)
+
+    def _largest_template(self, ask: Ask, root: str, live: list[Pod]) -> Vector:
+        """Of the templates that still have pods."""
+        unit = ask.unit
+        for pod in live:
+            for other in self._asks(pod.owner) if pod.owner != root else ():
+                unit = most(unit, other.unit)
+            if pod.owner == root and self._keeps_old(root):
+                unit = most(unit, pod.size)
+        return unit
+
+    def _keeps_old(self, uid: str) -> bool:
+        """A StatefulSet that is updated in part."""
+        spec = self.workloads[uid].spec if uid in self.workloads else None
+        rolling = spec and spec.update_strategy and spec.update_strategy.rolling_update
+        return bool(rolling and rolling.partition)
 
     def _is_in_place(self, ask: Ask, root: str, pod: Pod) -> bool:
         if pod.size == ZERO:

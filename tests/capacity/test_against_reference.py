@@ -78,6 +78,8 @@ class Machine(RuleBasedStateMachine):
         short = {"name": name, "uid": self.uid_of(kind, name), **template}
         if kind == "job":
             short |= {"parallelism": template["replicas"], "completions": 9}
+        if kind == "statefulset" and template["replicas"] == 3:  # partly updated
+            short["spec"] = {"updateStrategy": {"rollingUpdate": {"partition": 1}}}
         if kind in SELECTING:
             short["matches"] = {"app": name}
         if parent == "custom" and kind != "cronjob":

@@ -30,6 +30,7 @@ from kube_headroom.admission.requirements import requirement_findings
 from kube_headroom.admission.response import write_answer
 from kube_headroom.admission.review import Request, read_review
 from kube_headroom.admission.subject import Subject, subject_of
+from kube_headroom.capacity.asked import is_made_elsewhere
 from kube_headroom.capacity.rules import TOO_MANY, Rules, capacity_rules
 from kube_headroom.capacity.view import View
 from kube_headroom.errors import ClusterUnavailable
@@ -163,7 +164,7 @@ class Reviewer:
     def _required(self, request: Request, subject: Subject, scope: Scope) -> tuple[Finding, ...]:
         findings = requirement_findings(subject, scope)
         owner = forged_owner(request)
-        if owner is not None:
+        if owner is not None and not is_made_elsewhere(self._view, owner.uid):
             text = f"it names {owner.kind} {owner.name} as its controller, which did not send it"
             effect = scope.cap("enforce")
             findings += (Finding("HR301", effect, text, None, "metadata.ownerReferences"),)

@@ -18,34 +18,46 @@ from kube_headroom.resources.selector import Selector, selector_of
 def pod_version(view: View, version: Version, obj: KubeObject, old: KubeObject | None) -> Version:
     """Return what a pod asks for, given what it would ask for if nobody controlled it."""
     owners = view.book.owners
-    uid, kind = known_owner(old.metadata) if old is not None else ("", "")
-    if old is not None and uid and _is_let_go(owners, uid, obj, old):
-        # The next pod of a DaemonSet is made on the same node.
-        instead = owners.one_more(uid) if kind != "DaemonSet" else None
-        if instead is None:
-            return version
-        if object_key("pods", obj.metadata) in view.book.pods:
-            return instead
-        # Its own size is not in the book yet, and it may be of an earlier template.
-        return msgspec.structs.replace(instead, unit=instead.unit.maximum(version.unit))
+    if is_made_elsewhere(view, known_owner(obj.metadata)[0]):
+        return version
+    if old is not None and _is_let_go(owners, obj, old):
+        return _instead(view, version, old)
     if known_owner(obj.metadata)[0] or (obj.spec is not None and obj.spec.scheduling_gates):
         return msgspec.structs.replace(version, count=0)
     owner = owner_of(obj.metadata)
     return msgspec.structs.replace(version, owner=owner) if owner.startswith(UNKNOWN) else version
 
 
-def _is_let_go(owners: Owners, uid: str, obj: KubeObject, old: KubeObject) -> bool:
-    """Tell whether the controller that has a pod loses it; one that is not seen yet may."""
-    same_owner = known_owner(obj.metadata)[0] == uid
+def is_made_elsewhere(view: View, owner: str) -> bool:
+    """Tell whether a Job's pods are made by a controller that we do not know."""
+    workload = view.workload(owner)
+    return workload is not None and workload.elsewhere
+
+
+def _is_let_go(owners: Owners, obj: KubeObject, old: KubeObject) -> bool:
+    """Tell whether a pod's controller loses it; one that is not seen yet may."""
+    uid = known_owner(old.metadata)[0]
+    if not uid or known_owner(obj.metadata)[0] != uid:
+        return uid != ""
     labels, before = obj.metadata.labels or {}, old.metadata.labels or {}
-    if same_owner and labels == before:
-        return False
-    if not same_owner:
-        return True
     selector = owners.selector_of(uid)
-    if selector is None:
-        return owners.only_promised(uid)
+    if labels == before or selector is None:
+        return labels != before and not owners.shows(uid)
     return selector.selects(before) and not selector.selects(labels)
+
+
+def _instead(view: View, version: Version, old: KubeObject) -> Version:
+    """Return what is made instead of a pod that its controller loses."""
+    uid, kind = known_owner(old.metadata)
+    if kind == "DaemonSet":  # on the same node
+        return version
+    instead = view.book.owners.one_more(uid)
+    if instead is None:  # nothing is known of it: the next pod is held by this one's promise
+        return msgspec.structs.replace(version, owner=UNKNOWN + uid)
+    if object_key("pods", old.metadata) in view.book.pods:
+        return instead
+    # Its own size is not in the book yet, and it may be of an earlier template.
+    return msgspec.structs.replace(instead, unit=instead.unit.maximum(version.unit))
 
 
 def covered(view: View, obj: KubeObject) -> Selector | None:

@@ -18,9 +18,9 @@ from kube_headroom.capacity.pods import (
     PodRow,
 )
 from kube_headroom.capacity.promise import Promise, Version
-from kube_headroom.capacity.roots import Group, is_in_place, renewal
+from kube_headroom.capacity.roots import UNSEEN, Group, Shown, is_in_place, renewal
 from kube_headroom.capacity.siblings import still_to_come
-from kube_headroom.resources.selector import Selector, Tags
+from kube_headroom.resources.selector import Selector
 
 
 class Book:
@@ -48,29 +48,16 @@ class Book:
         """Forget a pod that is gone or finished."""
         self.counts.remove(uid, finished=finished)
 
-    def put_workload(
-        self,
-        uid: str,
-        version: Version,
-        now: float,
-        *,
-        selector: Selector | None = None,
-        tags: Tags | None = None,
-        orphans: bool = False,
-    ) -> None:
-        """Take over a workload as the view shows it.
-
-        selector: by what it takes others; tags: by what others take it, if nobody controls it;
-        orphans: whether what is under it will outlive it.
-        """
+    def put_workload(self, uid: str, version: Version, now: float, shown: Shown = UNSEEN) -> None:
+        """Take over a workload as the view shows it."""
         self._pass(now)
         group = self.owners.group(uid)
-        group.version, group.tags, group.orphans = version, tags, orphans
-        self.matching.put_loose(uid, tags)
+        group.version, group.shown = version, shown
+        self.matching.put_loose(uid, shown.tags)
         self.owners.hang(group)
         parent = self.groups.get(version.owner)
         self._set_gone_until(group, parent.gone_until if parent else 0.0)
-        self._select(group, selector)
+        self._select(group, shown.selector)
         self.owners.refresh(uid)
 
     def remove_workload(self, uid: str, now: float) -> None:
@@ -79,11 +66,11 @@ class Book:
         group = self.groups.get(uid)
         if group is None or group.version is None:
             return
-        group.version = group.tags = None
+        orphans, group.version, group.shown = group.shown.orphans, None, UNSEEN
         self.matching.put_loose(uid, None)
         self._select(group, group.covers)
         parent = group.parent
-        if not group.orphans:
+        if not orphans:
             until = now + LEAVING_MAX_GRACE_SECONDS + LEAVING_MARGIN_SECONDS
             self._set_gone_until(group, until)
         self.owners.hang(group)

@@ -12,10 +12,10 @@ import msgspec
 from kube_headroom.capacity.pods import NEVER, PodRow
 from kube_headroom.capacity.promise import Version
 from kube_headroom.capacity.recount import recount
-from kube_headroom.capacity.rows import loose_tags, node_facts, owner_of, pod_row
+from kube_headroom.capacity.roots import Shown
+from kube_headroom.capacity.rows import node_facts, owner_of, pod_row, shown_of
 from kube_headroom.capacity.view import WORKLOADS, View, object_key
 from kube_headroom.resources.objects import KubeObject
-from kube_headroom.resources.selector import TAKES, Selector, Tags, selector_of
 from kube_headroom.resources.workload import workload_of
 
 COMPARED: Final = ("nodes", "pods", *WORKLOADS)
@@ -113,8 +113,7 @@ class Comparer:
             return None
         template = view.completion.effective_template(workload.template, workload.namespace)
         version = view.completion.version(workload, template, owner_of(obj.metadata))
-        tags = loose_tags(resource, obj.metadata) if resource in TAKES.values() else None
-        return _workload(version, selector_of(obj), tags)
+        return _workload(version, shown_of(resource, obj, workload))
 
     def _actual(self, kind: str, identity: str) -> Row | None:
         book = self._view.book
@@ -127,7 +126,7 @@ class Comparer:
         group = book.groups.get(identity)
         if group is None or group.version is None:
             return None
-        return _workload(group.version, group.selector, group.tags)
+        return _workload(group.version, group.shown)
 
     def _present(self) -> Iterator[tuple[str, str]]:
         book = self._view.book
@@ -171,8 +170,8 @@ def _pod(row: PodRow) -> Row:
     return (*facts, leaving, gated, waits)
 
 
-def _workload(version: Version, selector: Selector | None, tags: Tags | None) -> Row:
-    return (*msgspec.structs.astuple(version), selector, tags)
+def _workload(version: Version, shown: Shown) -> Row:
+    return (*msgspec.structs.astuple(version), shown)
 
 
 def _differing(actual: Row, expected: Row) -> str:

@@ -33,8 +33,8 @@ class Owners:
     def hang(self, group: Group) -> None:
         """Hang a group where it belongs: under its controller, or a workload that will take it."""
         parent = group.owner
-        if not parent and group.tags is not None:
-            parent = self._matching.taker_of(group.tags)
+        if not parent and group.shown.tags is not None:
+            parent = self._matching.taker_of(group.shown.tags)
         self._hang(group, parent)
 
     def _hang(self, group: Group, parent: str) -> None:
@@ -155,7 +155,7 @@ class Owners:
         group = self.groups.get(uid)
         return group.selector if group is not None else None
 
-    def only_promised(self, uid: str) -> bool:
-        """Tell whether a workload was promised, and the view does not show it yet."""
+    def shows(self, uid: str) -> bool:
+        """Tell whether the view shows a workload."""
         group = self.groups.get(uid)
-        return group is not None and group.version is None and bool(group.promises)
+        return group is not None and group.version is not None

@@ -60,13 +60,13 @@ def promised_pod(promise: Promise, row: PodRow | None) -> Holding:
     """Return what a promised pod holds: all of it, or on its node what it is to grow by.
 
     The row may be of another pod of the same name: while that one is there, this one is not yet.
-    A pod that is taken from its controller stays as it is; the controller's lack of it counts, or
-    the next one on the same node where a DaemonSet makes it.
+    A pod that is taken from its controller stays as it is; the controller's lack of it counts. Where
+    that is not in the book, of a DaemonSet or an owner of which nothing is known, the next is held here.
     """
     version = promise.version
     unit, count = version.unit, version.count
     if row is not None and row.is_controlled and promise.lets_go and row.counted:
-        count = 0 if row.replaced else count
+        count = 0 if row.replaced and not version.owner else count
         total = unit.times(count)
         return Holding(version.placement, version.priority, unit, count, total, NOTHING)
     if row is not None and not row.counted:  # leaving

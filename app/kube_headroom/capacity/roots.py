@@ -1,6 +1,7 @@
 """Roots: what belongs to one owner, and what a root still lacks beside the pods that live."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -9,6 +10,22 @@ from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.capacity.promise import UNKNOWN, Promise, Version
 from kube_headroom.resources.placement import Placement
 from kube_headroom.resources.selector import Selector, Tags
+
+
+class Shown(msgspec.Struct, frozen=True, gc=False):
+    """What the view shows of a workload beside what it asks for."""
+
+    selector: Selector | None = None
+    """By what it takes others for its own; None while it is deleted."""
+    tags: Tags | None = None
+    """By what others take it, if nobody controls it."""
+    orphans: bool = False
+    """Whether it is being deleted with --cascade=orphan: what is under it will stay."""
+    keeps_old: bool = False
+    """Whether it makes some pods anew as they were, whatever its template says now."""
+
+
+UNSEEN: Final = Shown()
 
 
 class Group(msgspec.Struct):
@@ -30,10 +47,7 @@ class Group(msgspec.Struct):
     """Above zero once its controller's DELETE was seen: it is leaving, and until then its pods."""
     selector: Selector | None = None
     """What it takes for its own, as the view shows it or as a promise of it says."""
-    orphans: bool = False
-    """Whether it is being deleted with --cascade=orphan: what is under it will stay."""
-    tags: Tags | None = None
-    """By what it may be taken, if it is shown without a controller."""
+    shown: Shown = UNSEEN
 
     def versions(self) -> Iterator[Version]:
         """Yield what it asks for: as the view shows it, then as promised.
@@ -147,6 +161,9 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
             children = children.plus(group.unit.times(group.desired - group.live))
             if group.live:
                 unit = unit.maximum(group.unit)
+        elif root.shown.keeps_old:
+            for size, _ in root.sizes:
+                unit = unit.maximum(size)
     count = max(0, max(version.count, desired) - live)
     renewed = renewal(version, root, below)
     total = unit.times(count).maximum(renewed.total).maximum(children).clamped()

@@ -12,6 +12,7 @@ from kube_headroom.capacity.pods import (
     PodRow,
 )
 from kube_headroom.capacity.promise import UNKNOWN
+from kube_headroom.capacity.roots import Shown
 from kube_headroom.resources.amounts import ZERO, Amounts
 from kube_headroom.resources.objects import (
     KubeObject,
@@ -24,8 +25,8 @@ from kube_headroom.resources.objects import (
 from kube_headroom.resources.placement import ANYWHERE, NodeFacts, Placement, placement_of
 from kube_headroom.resources.pod import scheduler_amounts
 from kube_headroom.resources.quantity import QuantityError, milli, whole
-from kube_headroom.resources.selector import Tags, tags_of
-from kube_headroom.resources.workload import GROUPS
+from kube_headroom.resources.selector import TAKES, Tags, selector_of, tags_of
+from kube_headroom.resources.workload import GROUPS, Workload
 
 DEFAULT_GRACE_SECONDS: Final = 30
 FINISHED_PHASES: Final = frozenset({"Succeeded", "Failed"})
@@ -71,12 +72,19 @@ def loose_tags(resource: str, metadata: ObjectMeta) -> Tags | None:
     return tags_of(resource, metadata)
 
 
-def leaves_orphans(metadata: ObjectMeta) -> bool:
-    """Tell whether an object is being deleted with --cascade=orphan.
+def shown_of(resource: str, obj: KubeObject, workload: Workload) -> Shown:
+    """Return what the view shows of a workload beside what it asks for.
 
     The finalizer is FinalizerOrphanDependents in upstream's apimachinery/pkg/apis/meta/v1/types.go.
     """
-    return metadata.deletion_timestamp is not None and "orphan" in (metadata.finalizers or ())
+    metadata = obj.metadata
+    orphans = metadata.deletion_timestamp is not None and "orphan" in (metadata.finalizers or ())
+    return Shown(
+        selector=selector_of(obj),
+        tags=loose_tags(resource, metadata) if resource in TAKES.values() else None,
+        orphans=orphans,
+        keeps_old=workload.keeps_old,
+    )
 
 
 def pod_row(obj: KubeObject, uid: str, now: float, pending_hold_seconds: float) -> PodRow | None:

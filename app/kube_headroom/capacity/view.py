@@ -16,17 +16,16 @@ from kube_headroom.capacity.ledger import Ledger
 from kube_headroom.capacity.namespace_limits import LIMITING, NamespaceLimits
 from kube_headroom.capacity.pods import NEVER
 from kube_headroom.capacity.promise import Promise
+from kube_headroom.capacity.roots import Shown
 from kube_headroom.capacity.rows import (
-    leaves_orphans,
-    loose_tags,
     node_facts,
     owner_of,
     pod_row,
     resource_version_of,
+    shown_of,
     version_number,
 )
 from kube_headroom.resources.objects import KubeObject, ObjectMeta
-from kube_headroom.resources.selector import TAKES, Selector, Tags, selector_of
 from kube_headroom.resources.workload import Workload, workload_of
 
 WORKLOADS: Final = (
@@ -47,16 +46,12 @@ class _Kept(msgspec.Struct, frozen=True, gc=False):
 
     workload: Workload
     owner: str
-    selector: Selector | None
-    tags: Tags | None
-    orphans: bool
+    shown: Shown
 
     @classmethod
     def of(cls, resource: str, obj: KubeObject, workload: Workload) -> "_Kept":
         """Return what is kept of an object."""
-        tags = loose_tags(resource, obj.metadata) if resource in TAKES.values() else None
-        orphans = leaves_orphans(obj.metadata)
-        return cls(workload, owner_of(obj.metadata), selector_of(obj), tags, orphans)
+        return cls(workload, owner_of(obj.metadata), shown_of(resource, obj, workload))
 
 
 class View:
@@ -225,14 +220,7 @@ class View:
         workload = kept.workload
         pod = self.completion.effective_template(workload.template, workload.namespace)
         version = self.completion.version(workload, pod, kept.owner)
-        self.book.put_workload(
-            uid,
-            version,
-            self._now,
-            selector=kept.selector,
-            tags=kept.tags,
-            orphans=kept.orphans,
-        )
+        self.book.put_workload(uid, version, self._now, kept.shown)
 
 
 def object_key(kind_or_resource: str, metadata: ObjectMeta) -> str:

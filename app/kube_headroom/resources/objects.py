@@ -158,6 +158,7 @@ class RollingUpdate(Wire):
 
     max_surge: int | str | None = None
     max_unavailable: int | str | None = None
+    partition: int | None = None
 
 
 class Strategy(Wire):
