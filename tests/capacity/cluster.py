@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kube_headroom.capacity.asked import covered, pod_version
 from kube_headroom.capacity.promise import Promise
 from kube_headroom.capacity.view import View
+from kube_headroom.resources.objects import KubeObject
 from kube_headroom.resources.workload import workload_of
 from tests.capacity.manifests import PLURALS
 from tests.capacity.world import decoded
@@ -21,6 +23,9 @@ MEBI = 2**20
 TYPES = ("deployments", "replicasets", "statefulsets", "pods")
 KIND_OF = {plural: kind.lower() for kind, plural in PLURALS.items() if plural in TYPES}
 PLURAL_OF = {kind: plural for plural, kind in KIND_OF.items()}
+SELECTS_BY = {"deployment": "app", "statefulset": "set"}
+SICK = {"sick": "yes"}
+"""The labels of a pod that is set aside: no controller selects it."""
 CONTROL_STEPS_TO_REST = 60
 Short = dict[str, Any]
 
@@ -54,10 +59,21 @@ class Cluster:
         """Return a create, or an update if there is such an object; pods are not updated."""
         known = self.objects[PLURAL_OF[kind]].get(name)
         short: Short = {"name": name, "memory": f"{size}Mi", "replicas": count}
+        if kind != "pod":
+            short["matches"] = {SELECTS_BY[kind]: name}
         if known is not None:
             changed = {**known, **short}
             return None if kind == "pod" else Request(kind, changed, known["rv"], self.now)
         return Request(kind, short | {"uid": self._uid(kind, name)}, 0, self.now)
+
+    def relabelling(self, number: int) -> Request | None:
+        """Return the update by which a controller is to lose one of its pods."""
+        owned = [each for each in self.objects["pods"].values() if "owner" in each]
+        owned = [each for each in owned if each["labels"] != SICK and "grace" not in each]
+        if not owned:
+            return None
+        pod = owned[number % len(owned)]
+        return Request("pod", {**pod, "labels": SICK}, pod["rv"], self.now)
 
     def rebased(self, request: Request) -> Request | None:
         """Return an update that conflicted, as the API server tries it again: on the present one."""
@@ -68,19 +84,26 @@ class Cluster:
 
     def promise(self, request: Request) -> Promise:
         """Return the promise that a request would be."""
-        obj = decoded(request.kind, request.short)
+        obj = decoded(request.kind, _shown(request.short))
         workload = workload_of(obj)
         assert workload is not None
         pod = self.view.completion.effective_template(workload.template, workload.namespace)
         owner = str(request.short.get("owner", "")) if request.kind == "replicaset" else ""
         version = self.view.completion.version(workload, pod, owner)
         uid, name = str(request.short["uid"]), str(request.short["name"])
-        return Promise(PLURAL_OF[request.kind], uid, request.base, "shop", name, version)
+        if request.kind == "pod":
+            version = pod_version(self.view, version, obj, self._old(request))
+        covers = None if request.base else covered(self.view, obj)
+        return Promise(PLURAL_OF[request.kind], uid, request.base, "shop", name, version, covers)
+
+    def _old(self, request: Request) -> KubeObject | None:
+        old = self.objects[PLURAL_OF[request.kind]].get(request.short["name"])
+        return decoded(request.kind, _shown(old)) if request.base and old is not None else None
 
     def declares_more(self, request: Request) -> bool:
         """Tell whether an object would declare more than the one that it replaces."""
         old = self.objects[PLURAL_OF[request.kind]].get(request.short["name"])
-        if not request.base or old is None:
+        if not request.base or old is None or request.kind == "pod":
             return True
         new_size, old_size = _size(request.short), _size(old)
         return new_size > old_size or new_size * _count(request.short) > old_size * _count(old)
@@ -108,22 +131,64 @@ class Cluster:
         else:
             self._remove(PLURAL_OF[kind], name)
 
+    def orphan(self, kind: str, name: str) -> None:
+        """Delete an object as kubectl does with --cascade=orphan: the garbage collector frees first.
+
+        Pods that the view has not seen when it sees the end are a hole that is known and accepted.
+        """
+        plural = PLURAL_OF[kind]
+        known = self.objects[plural].get(name)
+        if known is None or self.unseen["pods"]:
+            return
+        self._put(plural, {**known, "grace": 0, "metadata": {"finalizers": ["orphan"]}})
+        for each in ("replicasets", "pods"):
+            for dependent in tuple(self.objects[each].values()):
+                if dependent.get("owner") == known["uid"]:
+                    self._put(each, _without(dependent, "owner"))
+        self._remove(plural, name)
+
     def declared(self, waiting: Sequence[Request] = ()) -> int:
         """What objects declare: template times desired, a bare pod its size once.
 
-        With requests that may yet be written: the most that may come of it.
+        What is orphaned counts until a workload takes it. With requests that may yet be written: the
+        most that may come of it.
         """
         most: dict[tuple[str, str], int] = {}
-        for plural in ("deployments", "statefulsets", "pods"):
+        for plural in TYPES:
             for name, each in self.objects[plural].items():
-                if plural != "pods" or not {"owner", "grace"} & set(each):
+                if "grace" not in each and not self._is_kept(plural, each):
                     most[plural, name] = _declares(plural, each)
+        orphans = {key for key in most if key[0] == "replicasets" or "labels" in self._at(key)}
         for request in waiting:
             plural, name = PLURAL_OF[request.kind], str(request.short["name"])
             if self._can_be_written(request):
+                taken = {key for key in orphans if _takes(plural, request.short, *self._of(key))}
+                orphans -= taken
+                left = sum(most.pop(key) for key in taken)
                 declares = _declares(plural, request.short)
-                most[plural, name] = max(declares, most.get((plural, name), 0))
+                most[plural, name] = max(declares, left, most.get((plural, name), 0))
         return sum(most.values())
+
+    def _is_kept(self, plural: str, each: Short) -> bool:
+        """Tell whether a controller keeps, or is to collect or to take, a pod or ReplicaSet."""
+        if plural not in {"replicasets", "pods"}:
+            return False
+        if "owner" not in each:
+            return self._taker(plural, each) is not None
+        return plural == "replicasets" or each["labels"] != SICK
+
+    def _taker(self, plural: str, each: Short) -> Short | None:
+        for by in TYPES:
+            for workload in self.objects[by].values():
+                if _takes(by, workload, plural, each):
+                    return workload
+        return None
+
+    def _of(self, key: tuple[str, str]) -> tuple[str, Short]:
+        return key[0], self._at(key)
+
+    def _at(self, key: tuple[str, str]) -> Short:
+        return self.objects[key[0]][key[1]]
 
     # What the view sees.
 
@@ -167,7 +232,8 @@ class Cluster:
 
     def control(self) -> None:
         """Do the first thing that is to be done."""
-        steps = (self._collect, self._end, self._follow, self._fill, self._renew, self._bind)
+        claims = (self._collect, self._end, self._release, self._adopt)
+        steps = (*claims, self._follow, self._fill, self._renew, self._bind)
         any(step() for step in steps)
 
     def _collect(self) -> bool:
@@ -188,13 +254,32 @@ class Cluster:
                 return True
         return False
 
+    def _release(self) -> bool:
+        """Controllers let go of pods that they do not select any more."""
+        for pod in self.objects["pods"].values():
+            if "owner" in pod and pod["labels"] == SICK and "grace" not in pod:
+                self._put("pods", _without(pod, "owner"))
+                return True
+        return False
+
+    def _adopt(self) -> bool:
+        """Controllers take what they select and nobody controls."""
+        for plural in ("replicasets", "pods"):
+            for each in self.objects[plural].values():
+                if "owner" not in each and "grace" not in each:
+                    taker = self._taker(plural, each)
+                    if taker is not None:
+                        self._put(plural, {**each, "owner": taker["uid"]})
+                        return True
+        return False
+
     def _follow(self) -> bool:
         """Deployments make a ReplicaSet for their template, and empty the others."""
         for deployment in self.objects["deployments"].values():
             own = [
                 each
                 for each in self.objects["replicasets"].values()
-                if each["owner"] == deployment["uid"]
+                if each.get("owner") == deployment["uid"]
             ]
             fresh = [each for each in own if each["memory"] == deployment["memory"]]
             wanted = fresh[0] if fresh else self._replica_set(deployment)
@@ -208,8 +293,9 @@ class Cluster:
     def _replica_set(self, deployment: Short) -> Short:
         name = self._serial("rs")
         uid = self._uid("replicaset", name)
-        kept = {key: deployment[key] for key in ("memory",)}
-        return {"name": name, "uid": uid, "owner": deployment["uid"], **kept}
+        kept = {"memory": deployment["memory"], "owner": deployment["uid"]}
+        labels = {"matches": {"set": name}, "labels": deployment["matches"]}
+        return {"name": name, "uid": uid, **kept, **labels}
 
     def _control_replica_set(self, short: Short) -> None:
         """Write a child workload: its review is recorded, never refused."""
@@ -224,8 +310,9 @@ class Cluster:
             for owner in self.objects[plural].values():
                 pods = self._pods_of(owner)
                 if len(pods) < owner["replicas"]:
-                    name = self._serial("pod")
-                    kept = {"uid": self._uid("pod", name), "owner": owner["uid"]}
+                    uid = self._uid("pod", owner["name"])
+                    name = f"{owner['name']}-{self.serial}"
+                    kept = {"uid": uid, "owner": owner["uid"], "labels": owner["matches"]}
                     self._put("pods", {"name": name, "memory": owner["memory"], **kept})
                     return True
                 if len(pods) > owner["replicas"]:
@@ -256,7 +343,8 @@ class Cluster:
 
     def _pods_of(self, owner: Short) -> list[Short]:
         pods = self.objects["pods"].values()
-        return [each for each in pods if each.get("owner") == owner["uid"] and "grace" not in each]
+        own = (each for each in pods if each.get("owner") == owner["uid"] and "grace" not in each)
+        return [each for each in own if each["labels"] != SICK]
 
     # Writes.
 
@@ -281,6 +369,17 @@ class Cluster:
 
 def _shown(short: Short) -> Short:
     return {key: value for key, value in short.items() if key != "rv"}
+
+
+def _without(short: Short, key: str) -> Short:
+    return {each: value for each, value in short.items() if each != key}
+
+
+def _takes(by: str, workload: Short, plural: str, each: Short) -> bool:
+    """Tell whether a workload takes a ReplicaSet or pod that nobody controls."""
+    if (by == "deployments") != (plural == "replicasets") or by == "pods":
+        return False
+    return bool(workload["matches"] == each.get("labels"))
 
 
 def _size(short: Short) -> int:

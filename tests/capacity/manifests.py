@@ -68,10 +68,10 @@ def _metadata(kind: str, short: dict[str, Any]) -> dict[str, Any]:
 
 def _owner(text: str) -> dict[str, Any]:
     kind, _, name = text.partition("/")
-    group = GROUPS.get(KINDS[kind], "")
+    group = GROUPS.get(KINDS[kind], "") if kind in KINDS else "example.org"
     return {
         "apiVersion": f"{group}/v1" if group else "v1",
-        "kind": KINDS[kind],
+        "kind": KINDS.get(kind, kind.title()),
         "name": name,
         "uid": text,
         "controller": True,
@@ -130,6 +130,8 @@ def _workload(kind: str, short: dict[str, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = {"template": {"spec": _pod_spec(short)}}
     if kind == "CronJob":
         return {"jobTemplate": {"spec": spec}}
+    if "matches" in short:
+        spec["selector"] = {"matchLabels": short["matches"]}
     for key in ("replicas", "parallelism", "completions", "suspend"):
         if key in short:
             spec[key] = short[key]

@@ -7,6 +7,7 @@ are vectors: cpu, memory, ephemeral-storage, pods requested; cpu, memory, epheme
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ from kube_headroom.resources.placement import NodeFacts, Placement, admits, plac
 from kube_headroom.resources.pod import effective_pod, scheduler_amounts
 from kube_headroom.resources.quantity import milli, whole
 from kube_headroom.resources.workload import GROUPS, workload_of
+from tests.capacity.kept_seats import Kept, unknown_owner
+from tests.capacity.manifests import PLURALS
 from tests.capacity.world import World, is_finished
 
 Vector = tuple[int, ...]
@@ -49,6 +52,9 @@ def any_above(one: Vector, other: Vector) -> bool:
 class Pod:
     uid: str
     owner: str
+    """The workload that it counts under."""
+    controller: str
+    """The kind of its controller, if we know that kind."""
     node: str
     size: Vector
     priority: int
@@ -150,8 +156,18 @@ class Reference:
     def _claims(self) -> list[list[Claim]]:
         """What every holder holds: pods that wait, promised pods, roots that lack some."""
         holders = [self._pod_claims(uid) for uid in self._pod_uids()]
-        holders += [self._root_claims(uid) for uid in self._owners() if self._root(uid) == uid]
+        roots = [uid for uid in self._owners() if self._root(uid) == uid]
+        pools = self._pools(roots)
+        pooled = {uid for pool in pools for uid in pool}
+        holders += [self._root_claims(uid) for uid in roots if uid not in pooled]
+        holders += [self._pooled_claims(pool) for pool in pools]
+        holders += [[self._seat(each)] for each in self.world.kept.free()]
         return [claims for claims in holders if claims]
+
+    def _seat(self, seat: Kept) -> Claim:
+        assert seat.pod.spec is not None
+        size = vector(*scheduler_amounts(seat.pod))
+        return Claim(seat.placement, seat.pod.spec.priority or 0, size, 1, size, size)
 
     def _lands_in(self, claim: Claim, nodes: Nodes) -> bool:
         eligible = self.eligible(claim.placement)
@@ -188,6 +204,12 @@ class Reference:
         unit, count = vector(ask.unit.requests, ask.unit.limits), ask.count
         if pod is not None and not pod.live and not pod.on_node:
             count, pod = 0 if pod.uid == promise.uid else count, None
+        if (
+            pod is not None and pod.controller and promise.base and count
+        ):  # taken from its controller
+            count = count if pod.controller == "DaemonSet" or ask.owner else 0
+            whole_pods = add(ZERO, unit, count)
+            return Claim(ask.placement, ask.priority, unit, count, whole_pods, ZERO)
         if pod is not None and pod.node:
             growth = most(add(unit, pod.size, -1), ZERO)
             return Claim(ask.placement, ask.priority, growth, 0, growth, ZERO)
@@ -199,17 +221,18 @@ class Reference:
     def _pod(self, obj: KubeObject) -> Pod:
         world, uid, spec = self.world, str(obj.metadata.uid), obj.spec
         assert spec is not None
-        owner, kind = owner_of(obj.metadata)
+        owner, kind = self._counts_under(obj), owner_of(obj.metadata)[1]
         node, size = spec.node_name or "", vector(*scheduler_amounts(obj))
         waited = world.now - world.unschedulable.get(uid, world.now)
         if not node and (spec.scheduling_gates or (waited >= HOLD_SECONDS)):
             size = ZERO
         present = not self._is_leaving(obj) and self._gone_until(owner) <= world.now
-        replaced = owner and kind != "DaemonSet"
+        replaced = kind not in {"", "DaemonSet"}
         away = node not in self.nodes or not is_ready(self.nodes[node])
         return Pod(
             uid,
             owner,
+            kind,
             node,
             size,
             spec.priority or 0,
@@ -221,26 +244,83 @@ class Reference:
     def _is_leaving(self, obj: KubeObject) -> bool:
         return self.world.now < self.world.leaving.get(str(obj.metadata.uid), 0)
 
+    # Who takes what by labels.
+
+    def _counts_under(self, pod: KubeObject) -> str:
+        """The workload that a pod counts under: not one that lets go of it."""
+        owner, _ = owner_of(pod.metadata)
+        if not owner:
+            return self._taker(pod, "pods")
+        selector = self._selector(owner)
+        uid = str(pod.metadata.uid)
+        promises = [each for each in self._promises("pods") if self.world.home(each) == uid]
+        if any(each.base and each.version.count for each in promises):
+            return ""
+        return owner if selector is None or matches(selector, pod.metadata) else ""
+
+    def _selector(self, uid: str) -> dict[str, str] | None:
+        """What a workload selects by; not one that is being deleted, nor one that is unheard of."""
+        if uid in self.workloads:
+            obj = self.workloads[uid]
+            selector = (obj.spec and obj.spec.selector) or {}
+            terminating = obj.metadata.deletion_timestamp is not None
+            return None if terminating else selector.get("matchLabels")
+        for promise in self.world.ledger:
+            if promise.covers is not None and self.world.home(promise) == uid:
+                return dict(promise.covers.labels)
+        return None
+
+    def _taker(self, obj: KubeObject, plural: str) -> str:
+        """The first known workload that takes an object without a controller."""
+        if obj.metadata.owner_references or obj.metadata.deletion_timestamp is not None:
+            return ""
+        for uid in self.world.takers:
+            kind, name = self._identity(uid)
+            selector = self._selector(uid)
+            its_kind = (kind == "Deployment") == (plural == "replicasets")
+            of_set = kind != "StatefulSet" or re.fullmatch(
+                re.escape(name) + "-[0-9]+", obj.metadata.name or ""
+            )
+            if its_kind and of_set and selector is not None and matches(selector, obj.metadata):
+                return uid
+        return ""
+
+    def _identity(self, uid: str) -> tuple[str, str]:
+        if uid in self.workloads:
+            obj = self.workloads[uid]
+            return obj.kind, obj.metadata.name or ""
+        of_uid = (each for each in self.world.ledger if self.world.home(each) == uid)
+        promise = next(each for each in of_uid if each.covers is not None)
+        kinds = {plural: kind for kind, plural in PLURALS.items()}
+        return kinds[promise.resource], promise.name
+
     # Owners.
 
     def _owners(self) -> set[str]:
         promised = {self.world.home(each) for each in self.world.ledger if each.resource != "pods"}
         parents = {each.version.owner for each in self.world.ledger} - {""}
-        parents |= {owner_of(obj.metadata)[0] for obj in self.workloads.values()} - {""}
+        parents |= {self._owner(uid) for uid in self.workloads} - {""}
         return set(self.workloads) | set(self.world.deleted) | promised | parents
 
     def _parent(self, uid: str) -> str:
         if uid in self.workloads:
-            return owner_of(self.workloads[uid].metadata)[0]
+            obj = self.workloads[uid]
+            taken = obj.kind == "ReplicaSet" and self._taker(obj, "replicasets")
+            return self._owner(uid) or taken or ""
         if uid in self.world.deleted:
             return ""
         own = [each.version.owner for each in self.world.ledger if each.uid == uid]
         return own[0] if own and self._asks(uid) else ""
 
+    def _owner(self, uid: str) -> str:
+        """Who controls a workload that is shown, also of an unknown kind; not who will take it."""
+        obj = self.workloads[uid]
+        return owner_of(obj.metadata)[0] or unknown_owner(obj)
+
     def _gone_until(self, uid: str) -> float:
         if uid in self.world.deleted:
             return self.world.deleted[uid] + 150
-        return self._gone_until(self._parent(uid)) if uid in self.workloads else 0
+        return self._gone_until(self._owner(uid)) if uid in self.workloads else 0
 
     def _asks(self, uid: str) -> list[Ask]:
         result = []
@@ -272,6 +352,8 @@ class Reference:
 
     def _root(self, uid: str) -> str:
         parent = self._parent(uid)
+        if parent.startswith("?"):
+            return uid
         if parent and (self._gone_until(parent) or self._desired(parent)):
             return self._root(parent)
         return uid
@@ -288,13 +370,50 @@ class Reference:
         claims = [self._lacking(ask, root) for ask in self._asks(root)]
         return [claim for claim in claims if claim.total != ZERO]
 
+    # Workloads of one unknown owner.
+
+    def _pools(self, roots: list[str]) -> list[list[str]]:
+        """Which of them count together, each with at least another."""
+        by_kind: dict[object, list[str]] = {}
+        for uid in roots:
+            asks = self._asks(uid)
+            kinds = {(ask.placement, ask.priority) for ask in asks}
+            own = [pod for pod in self.pods if pod.owner == uid and pod.live]
+            settled = all(self._is_in_place(ask, uid, pod) for ask in asks for pod in own)
+            children = any(self._parent(each) == uid for each in self._owners())
+            owner = self._parent(uid)
+            alone = children or self._gone_until(uid) or len(kinds) != 1 or not settled
+            if owner.startswith("?") and not alone:
+                by_kind.setdefault((owner, kinds.pop()), []).append(uid)
+        return [pool for pool in by_kind.values() if len(pool) > 1]
+
+    def _pooled_claims(self, pool: list[str]) -> list[Claim]:
+        claims = [self._pooled(pool, shown=True)]
+        if any(not ask.shown for uid in pool for ask in self._asks(uid)):
+            claims.append(self._pooled(pool, shown=False))
+        return [claim for claim in claims if claim.total != ZERO]
+
+    def _pooled(self, pool: list[str], *, shown: bool) -> Claim:
+        count, unit, total = 0, ZERO, ZERO
+        for uid in pool:
+            asks = [ask for ask in self._asks(uid) if ask.shown or not shown]
+            size = ZERO
+            for ask in asks:
+                size = most(size, ask.unit)
+            live = sum(pod.owner == uid and pod.live for pod in self.pods)
+            lacks = max((ask.count for ask in asks), default=0) - live
+            count, total = count + lacks, add(total, size, lacks)
+            unit = most(unit, size) if lacks > 0 else unit
+        count = max(0, count)
+        total = most(most(total, add(ZERO, unit, count)), ZERO)
+        ask = self._asks(pool[0])[0]
+        coming = total if shown else ZERO
+        return Claim(ask.placement, ask.priority, unit, count, total, coming)
+
     def _lacking(self, ask: Ask, root: str) -> Claim:
         below = self._below(root)
         live = [pod for pod in self.pods if pod.owner in below and pod.live]
-        unit = ask.unit
-        for pod in live:
-            for other in self._asks(pod.owner) if pod.owner != root else ():
-                unit = most(unit, other.unit)
+        unit = self._largest_template(ask, root, live)
         desired = sum(self._desired(uid) for uid in below if uid != root)
         count = max(0, max(ask.count, desired) - len(live))
         renewed, replaced, in_place = ZERO, [], 0
@@ -323,6 +442,22 @@ class Reference:
         coming = total if ask.shown else ZERO
         replaced = replaced if total != least else []
         return Claim(ask.placement, ask.priority, unit, count, total, coming, replaced)
+
+    def _largest_template(self, ask: Ask, root: str, live: list[Pod]) -> Vector:
+        """Of the templates that still have pods."""
+        unit = ask.unit
+        for pod in live:
+            for other in self._asks(pod.owner) if pod.owner != root else ():
+                unit = most(unit, other.unit)
+            if pod.owner == root and self._keeps_old(root):
+                unit = most(unit, pod.size)
+        return unit
+
+    def _keeps_old(self, uid: str) -> bool:
+        """A StatefulSet that is updated in part."""
+        spec = self.workloads[uid].spec if uid in self.workloads else None
+        rolling = spec and spec.update_strategy and spec.update_strategy.rolling_update
+        return bool(rolling and rolling.partition)
 
     def _is_in_place(self, ask: Ask, root: str, pod: Pod) -> bool:
         if pod.size == ZERO:
@@ -359,6 +494,11 @@ def owner_of(metadata: ObjectMeta) -> tuple[str, str]:
         if owner.controller and owner.kind != "Pod" and GROUPS.get(owner.kind) == group:
             return owner.uid, owner.kind
     return "", ""
+
+
+def matches(selector: dict[str, str], metadata: ObjectMeta) -> bool:
+    """Every label that is asked for is there."""
+    return selector.items() <= (metadata.labels or {}).items()
 
 
 def facts(node: KubeObject) -> NodeFacts:

@@ -12,6 +12,9 @@ def sizes(view: View) -> dict[str, int]:
     kept |= {f"nodes.{name}": value for name, value in vars(nodes).items()}
     kept |= {f"register.{name}": value for name, value in vars(register).items()}
     kept |= {f"names.{name}": value for name, value in vars(book.names).items()}
+    kept |= {f"counts.{name}": value for name, value in vars(book.counts).items()}
+    kept |= {f"matching.{name}": value for name, value in vars(book.matching).items()}
+    kept |= {f"seats.{name}": value for name, value in vars(book.seats).items()}
     kept |= {f"ledger.{name}": value for name, value in vars(view.ledger).items()}
     kept |= {f"completion.{name}": value for name, value in vars(view.completion).items()}
     kept |= {f"view.{name}": value for name, value in vars(view).items()}

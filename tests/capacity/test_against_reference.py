@@ -23,8 +23,13 @@ from tests.capacity.world import World, decoded, headroom
 KINDS = ("deployment", "replicaset", "statefulset", "job", "cronjob", "daemonset")
 CHILD_OF = {"replicaset": "deployment", "job": "cronjob"}
 NAMES = st.sampled_from(["x", "y"])
-PARENTS = st.sampled_from(["", "x"])
-OWNERS = st.sampled_from(["", "replicaset", "replicaset", "statefulset", "job", "daemonset"])
+PARENTS = st.sampled_from(["", "x", "custom"])
+OWNERS = st.sampled_from(
+    ["", "replicaset", "replicaset", "statefulset", "job", "daemonset", "custom", "custom"]
+)
+POD_NAMES = st.sampled_from(["p", "q", "r", "s", "x-0", "y-1"])
+LABELS = st.sampled_from([{}, {"app": "x"}, {"app": "x"}, {"app": "y"}])
+SELECTING = {"deployment", "replicaset", "statefulset", "daemonset", "job"}
 STATES = st.sampled_from(
     [
         *({}, {}, {}, {}),
@@ -38,7 +43,11 @@ PRIORITIES = st.sampled_from([0, 0, 0, 10, -10])
 COUNTS = st.integers(0, 3)
 NODE_NAMES = st.sampled_from(["n0", "n1", "n2"])
 TEMPLATES = st.fixed_dictionaries(
-    {"memory": SIZES, "replicas": COUNTS, "selects": PLACES, "priority": PRIORITIES}
+    {"memory": SIZES, "replicas": COUNTS, "selects": PLACES, "priority": PRIORITIES},
+    optional={"labels": LABELS},
+)
+ENDING = st.sampled_from(
+    [*({}, {}, {}, {}), {"grace": 0}, {"grace": 0, "metadata": {"finalizers": ["orphan"]}}]
 )
 WHOLE = {"maximumLimits": "100%"}
 RULES = capacity_rules(headroom(cpu=WHOLE, memory=WHOLE, ephemeralStorage=WHOLE))
@@ -70,7 +79,13 @@ class Machine(RuleBasedStateMachine):
         short = {"name": name, "uid": self.uid_of(kind, name), **template}
         if kind == "job":
             short |= {"parallelism": template["replicas"], "completions": 9}
-        if parent and kind in CHILD_OF:
+        if kind == "statefulset" and template["replicas"] == 3:  # partly updated
+            short["spec"] = {"updateStrategy": {"rollingUpdate": {"partition": 1}}}
+        if kind in SELECTING:
+            short["matches"] = {"app": name}
+        if parent == "custom" and kind != "cronjob":
+            short["owner"] = "custom/one"
+        elif parent and kind in CHILD_OF:
             short["owner"] = self.uid_of(CHILD_OF[kind], parent)
         return short
 
@@ -94,21 +109,26 @@ class Machine(RuleBasedStateMachine):
         if f"node/{name}" in self.world.shown.get("nodes", {}):
             self.world.delete(f"node/{name}")
 
-    @rule(kind=st.sampled_from(KINDS), name=NAMES, parent=PARENTS, template=TEMPLATES)
-    def put_workload(self, kind: str, name: str, parent: str, template: dict[str, Any]) -> None:
-        self.world.put(kind, self.workload(kind, name, parent, template))
+    @rule(
+        kind=st.sampled_from(KINDS), name=NAMES, parent=PARENTS, template=TEMPLATES, ending=ENDING
+    )
+    def put_workload(
+        self, kind: str, name: str, parent: str, template: dict[str, Any], ending: dict[str, Any]
+    ) -> None:
+        self.world.put(kind, self.workload(kind, name, parent, template) | ending)
 
     @rule(kind=st.sampled_from(KINDS), name=NAMES)
     def delete_workload(self, kind: str, name: str) -> None:
         self.end(kind, name)
 
     @rule(
-        name=st.sampled_from(["p", "q", "r", "s"]),
+        name=POD_NAMES,
         owner=OWNERS,
         of=NAMES,
         node=st.sampled_from(["", "", "n0", "n1", "n2"]),
         short=st.fixed_dictionaries(
-            {"memory": SIZES, "priority": PRIORITIES}, optional={"selects": PLACES}
+            {"memory": SIZES, "priority": PRIORITIES},
+            optional={"selects": PLACES, "labels": LABELS},
         ),
         state=STATES,
     )
@@ -128,11 +148,13 @@ class Machine(RuleBasedStateMachine):
     ) -> dict[str, Any]:
         """The short form of a pod."""
         short = {**short, "name": name, "uid": self.uid_of("pod", name)}
-        if owner:
+        if owner == "custom":
+            short["owner"] = f"custom/{of}"
+        elif owner:
             short["owner"] = self.uid_of(owner, of)
         return short | ({"node": node} if node else {})
 
-    @rule(name=st.sampled_from(["p", "q", "r", "s"]))
+    @rule(name=POD_NAMES)
     def delete_pod(self, name: str) -> None:
         self.end("pod", name)
 
@@ -175,17 +197,32 @@ class Machine(RuleBasedStateMachine):
         self.promise(kind, short, fresh=fresh)
 
     @rule(
-        name=st.sampled_from(["p", "q", "r", "s"]),
+        name=POD_NAMES,
+        owner=st.sampled_from(["", "", "custom"]),
         memory=SIZES,
         selects=PLACES,
         priority=PRIORITIES,
         fresh=st.booleans(),
     )
     def promise_pod(
-        self, name: str, memory: str, selects: dict[str, str], priority: int, fresh: bool
+        self,
+        name: str,
+        owner: str,
+        memory: str,
+        selects: dict[str, str],
+        priority: int,
+        fresh: bool,
     ) -> None:
         short = {"memory": memory, "selects": selects, "priority": priority}
-        self.promise("pod", self.pod(name, "", "", "", short), fresh=fresh)
+        self.promise("pod", self.pod(name, owner, "x", "", short), fresh=fresh)
+
+    @rule(name=POD_NAMES, owner=OWNERS, of=NAMES, labels=LABELS, memory=SIZES)
+    def promise_labels(
+        self, name: str, owner: str, of: str, labels: dict[str, str], memory: str
+    ) -> None:
+        """Of what may be a pod that is there: perhaps its controller is to let go of it."""
+        short = {"memory": memory, "labels": labels}
+        self.promise("pod", self.pod(name, owner, of, "", short), fresh=False)
 
     def promise(self, kind: str, short: dict[str, Any], *, fresh: bool) -> None:
         """Ask, then promise it whatever the answer was."""

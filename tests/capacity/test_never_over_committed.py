@@ -64,9 +64,23 @@ class Machine(RuleBasedStateMachine):
         if newer is not None and self.admit(newer):
             self.waiting.append(newer)
 
+    @rule(number=st.integers(0, 9), slow=st.booleans())
+    def set_aside(self, number: int, slow: bool) -> None:
+        """Label a pod so that its controller lets go of it, and makes another."""
+        request = self.cluster.relabelling(number)
+        if request is not None and self.admit(request):
+            self.waiting.append(request)
+            if not slow:
+                self.cluster.write(self.waiting.pop())
+
     @rule(kind=KINDS)
     def delete(self, kind: str) -> None:
         self.cluster.delete(kind, "x")
+
+    @rule(kind=st.sampled_from(["deployment", "statefulset"]))
+    def orphan(self, kind: str) -> None:
+        """Delete a workload, but nothing of what it has made."""
+        self.cluster.orphan(kind, "x")
 
     @rule(lands=st.booleans(), sees=st.sets(TYPES))
     def calm(self, lands: bool, sees: set[str]) -> None:

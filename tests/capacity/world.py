@@ -10,12 +10,15 @@ from typing import Any
 
 import msgspec
 
+from kube_headroom.capacity.asked import covered, pod_version
 from kube_headroom.capacity.promise import Promise
-from kube_headroom.capacity.rows import controller_of, is_known, known_owner, resource_version_of
+from kube_headroom.capacity.rows import controller_of, known_owner, owner_of, resource_version_of
 from kube_headroom.capacity.view import View
 from kube_headroom.policy.model import Headroom
 from kube_headroom.resources.objects import KubeObject
+from kube_headroom.resources.selector import selector_of
 from kube_headroom.resources.workload import workload_of
+from tests.capacity.kept_seats import KeptSeats
 from tests.capacity.manifests import PLURALS, manifest
 
 
@@ -34,6 +37,9 @@ class World:
         self.unschedulable: dict[str, float] = {}
         self.homes: dict[tuple[str, str, str], str] = {}
         """By name, the uid of who had it at the first of the creates that are open, or of that one."""
+        self.takers: list[str] = []
+        """Workloads that take what has no controller, in the order in which they came to be known."""
+        self.kept = KeptSeats(self)
         self._version = 0
         self.view.tick(self.now)
 
@@ -49,18 +55,24 @@ class World:
     def show(self, obj: KubeObject) -> None:
         """Show an object as it is."""
         resource, uid = PLURALS[obj.kind], str(obj.metadata.uid)
+        if resource == "pods":
+            self.kept.before(uid)
         self.shown.setdefault(resource, {})[uid] = obj
         if resource == "pods":
             self._note_pod(uid, obj)
         self.view.put(resource, obj)
+        if resource == "pods":
+            self.kept.after(uid, obj)
         self._forget_the_lonely()
 
     def delete(self, text: str) -> None:
         """Show that the object with this uid is gone."""
         resource = next(name for name, by_uid in self.shown.items() if text in by_uid)
+        if resource == "pods":
+            self.kept.before(text)
         obj = self.shown[resource].pop(text)
         obj.metadata.resource_version = str(self.next_version())
-        self._note_gone(resource, text)
+        self._note_gone(resource, text, obj)
         self.view.remove(resource, obj)
         self._forget_the_lonely()
 
@@ -71,8 +83,9 @@ class World:
         for obj in objects:
             self.show(obj)
         for uid in gone:
-            del self.shown[resource][uid]
-            self._note_gone(resource, uid)
+            if resource == "pods":
+                self.kept.before(uid)
+            self._note_gone(resource, uid, self.shown[resource].pop(uid))
         self.view.end_list(resource, str(self.next_version()), self.now)
         self._forget_the_lonely()
 
@@ -86,12 +99,11 @@ class World:
         workload = workload_of(obj)
         assert workload is not None
         pod = self.view.completion.effective_template(workload.template, workload.namespace)
-        owner = controller_of(obj.metadata)
-        uid = owner.uid if owner is not None and is_known(owner) else ""
-        version = self.view.completion.version(workload, pod, "" if obj.kind == "Pod" else uid)
-        if obj.kind == "Pod" and uid:  # its controller has been charged for it
-            version = msgspec.structs.replace(version, count=0)
+        version = self.view.completion.version(workload, pod, owner_of(obj.metadata))
         known = self.shown.get(PLURALS[obj.kind], {}).get(str(obj.metadata.uid))
+        if obj.kind == "Pod":
+            bare = msgspec.structs.replace(version, owner="", count=1)
+            version = pod_version(self.view, bare, obj, known)
         return Promise(
             resource=PLURALS[obj.kind],
             uid=str(obj.metadata.uid),
@@ -99,14 +111,18 @@ class World:
             namespace=obj.metadata.namespace or "",
             name="" if obj.metadata.generate_name else obj.metadata.name or "",
             version=version,
+            covers=None if known is not None else covered(self.view, obj),
         )
 
     def allow(self, obj: KubeObject) -> Promise:
         """Promise a request without asking whether there is room."""
         promise = self.promise(obj)
-        self.ledger.add(promise, self.now)
         if promise.name_key is not None:
             self.homes.setdefault(promise.name_key, self._bearer(promise) or promise.uid)
+        if promise.resource == "pods":
+            self.kept.promised(promise)
+        self.ledger.add(promise, self.now)
+        self._note_takers()
         return promise
 
     def _bearer(self, promise: Promise) -> str:
@@ -143,14 +159,18 @@ class World:
         else:
             self.unschedulable.pop(uid, None)
 
-    def _note_gone(self, resource: str, uid: str) -> None:
+    def _note_gone(self, resource: str, uid: str, obj: KubeObject) -> None:
+        if resource == "pods":
+            self.kept.gone(uid)
         self.leaving.pop(uid, None)
         self.unschedulable.pop(uid, None)
-        if resource not in {"pods", "nodes"}:
+        orphans = obj.metadata.deletion_timestamp and "orphan" in (obj.metadata.finalizers or ())
+        if resource not in {"pods", "nodes"} and not orphans:
             self.deleted[uid] = self.now
 
     def _forget_the_lonely(self) -> None:
         """A deleted workload is remembered for as long as something of it is shown or promised."""
+        self.kept.settle()
         names = {promise.name_key for promise in self.ledger}
         self.homes = {key: uid for key, uid in self.homes.items() if key in names}
         everything = [obj for by_uid in self.shown.values() for obj in by_uid.values()]
@@ -163,6 +183,24 @@ class World:
         promised |= {promise.version.owner for promise in self.ledger}
         for uid in set(self.deleted) - owners - promised:
             del self.deleted[uid]
+        self._note_takers()
+
+    def _note_takers(self) -> None:
+        """Workloads that take what has no controller, in the order in which they came to be known."""
+        takers = [
+            uid
+            for plural in ("deployments", "replicasets", "statefulsets")
+            for uid, obj in self.shown.get(plural, {}).items()
+            if selector_of(obj) is not None
+        ]
+        shown = {uid for by_uid in self.shown.values() for uid in by_uid}
+        takers += [
+            home
+            for promise in self.ledger
+            if promise.covers is not None and (home := self.home(promise)) not in shown
+        ]
+        kept = [uid for uid in self.takers if uid in takers]
+        self.takers = [*kept, *dict.fromkeys(uid for uid in takers if uid not in kept)]
 
     def home(self, promise: Promise) -> str:
         """Return the uid of the create that a promise retries, or its own."""

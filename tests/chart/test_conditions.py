@@ -82,6 +82,7 @@ def guarded(control_plane: ControlPlane) -> Iterator[Guarded]:
     cluster = control_plane
     guarded = Guarded(cluster, cluster.namespace("shop"), cluster.namespace("own"))
     cluster.apply(deployment("web", guarded.namespace))
+    cluster.apply(deployment("left", guarded.namespace))
     cluster.apply(pod("alone", guarded.namespace))
     # The API server resizes no running pod on a node that does not report what containers got.
     cluster.apply(pod("waiting", guarded.namespace, {"nodeSelector": {"nowhere": "yes"}}))
@@ -191,6 +192,20 @@ def test_a_person_cannot_pass_for_a_controller_by_naming_an_owner(guarded):
         "controller": True,
     }
     assert asked(guarded.apply(pod("forged", guarded.namespace, ownerReferences=[reference])))
+
+
+def test_orphans_are_let_go_of(guarded):
+    """Deletion with --cascade=orphan waits until the garbage collector has freed what is left."""
+    orphan = ("delete", "deployment", "left", "--cascade=orphan", "--timeout=30s")
+    assert went_on(guarded.kubectl(*orphan))
+    [left] = guarded.cluster.objects("replicasets", guarded.namespace, "--selector", "app=left")
+    assert "ownerReferences" not in left["metadata"]
+
+
+def test_a_label_that_may_take_a_pod_from_its_controller_is_judged(guarded):
+    assert asked(
+        guarded.patch(f"pod/{guarded.running()[0]}", {"metadata": {"labels": {"app": "x"}}})
+    )
 
 
 def test_mirror_pods_are_not_judged(guarded):

@@ -32,7 +32,8 @@ def webhook(cluster: ControlPlane) -> Iterator[WebhookProcess]:
 
     It knows sooner than usual which promises came to nothing: no request here takes so long.
     """
-    with WebhookProcess(cluster, arguments=[f"--promise-seconds={PROMISE_SECONDS}"]) as webhook:
+    arguments = [f"--promise-seconds={PROMISE_SECONDS}", "--seat-seconds=10"]
+    with WebhookProcess(cluster, arguments=arguments) as webhook:
         yield webhook
 
 

@@ -19,6 +19,7 @@ from kube_headroom.capacity.load import Load
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.resources.amounts import Amounts
 from kube_headroom.resources.placement import Placement, Requirement, Term, Tolerated
+from kube_headroom.resources.selector import Condition, Selector
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz-0123456789", min_size=1, max_size=40)
 WHOLE = st.integers(0, 2**63 - 1)
@@ -41,8 +42,19 @@ VERSIONS = st.builds(
     owner=st.just("") | NAMES,
     preempts=st.booleans(),
 )
+SELECTORS = st.builds(
+    Selector,
+    NAMES,
+    st.tuples(st.tuples(NAMES, NAMES)) | st.tuples(),
+    st.tuples(st.builds(Condition, NAMES, NAMES, st.tuples(NAMES))) | st.tuples(),
+    st.sampled_from(["pods", "replicasets"]),
+    st.just("") | NAMES,
+)
 PROMISES = st.builds(
-    Promise, st.sampled_from(["pods", "deployments", "jobs"]), NAMES, WHOLE, NAMES, NAMES, VERSIONS
+    Promise,
+    st.sampled_from(["pods", "deployments", "jobs"]),
+    *(NAMES, WHOLE, NAMES, NAMES, VERSIONS),
+    st.none() | SELECTORS,
 )
 DOCUMENTS = st.builds(
     Document,

@@ -30,6 +30,9 @@ WORKLOAD_CONTROLLERS: Final = {
 """Who makes workloads on behalf of other workloads."""
 AUTOSCALER: Final = f"{SYSTEM}horizontal-pod-autoscaler"
 
+GARBAGE_COLLECTOR: Final = f"{SYSTEM}generic-garbage-collector"
+"""Takes the owner from what `kubectl delete --cascade=orphan` leaves; nothing is made instead."""
+
 CRITICAL_PRIORITY: Final = 2_000_000_000
 SYSTEM_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease", "kube-public"})
 KINDS: Final = {
@@ -86,7 +89,7 @@ def is_ours(request: Request, identity: Identity) -> bool:
 
 def _is_carried_out(pod: KubeObject, request: Request, identity: Identity) -> bool:
     """Tell whether a pod is made by its owner's controller, static, or critical."""
-    if request.user_info.username in identity.controllers:
+    if request.user_info.username in {*identity.controllers, GARBAGE_COLLECTOR}:
         return True
     annotations = pod.metadata.annotations
     if annotations is not None and annotations.mirror is not msgspec.UNSET:

@@ -30,6 +30,7 @@ from kube_headroom.admission.requirements import requirement_findings
 from kube_headroom.admission.response import write_answer
 from kube_headroom.admission.review import Request, read_review
 from kube_headroom.admission.subject import Subject, subject_of
+from kube_headroom.capacity.asked import is_made_elsewhere
 from kube_headroom.capacity.rules import TOO_MANY, Rules, capacity_rules
 from kube_headroom.capacity.view import View
 from kube_headroom.errors import ClusterUnavailable
@@ -149,9 +150,9 @@ class Reviewer:
         told = () if child else self._forecast(request, subject, scope)
         if not subject.declares_more:
             return self._decision(request, scope, findings + told)
-        if child and subject.promise.resource == "replicasets":
-            if request.dry_run:
-                return self._decision(request, scope, told)
+        if self._is_carried_out(request, subject):
+            if request.dry_run or _refuses(findings, scope):
+                return self._decision(request, scope, findings + told)
             return _Unpromised(request, subject, scope, findings, told, None)
         terms = self._terms(request, scope, findings, timeout_seconds)
         if terms.promise:
@@ -178,6 +179,14 @@ class Reviewer:
             told = tuple(each for each in told if each.code != TOO_MANY)
         return self._decision(request, scope, findings + outcome.findings + told, outcome)
 
+    def _is_carried_out(self, request: Request, subject: Subject) -> bool:
+        """Tell whether it is a rollout's step, of a Deployment or of an owner of an unknown kind."""
+        if subject.promise.resource != "replicasets":
+            return False
+        assert self._in_force is not None
+        surge = self._in_force.policy.headroom.surge
+        return is_child(request) or self._view.book.owners.is_surge(subject.promise, surge)
+
     def _forecast(self, request: Request, subject: Subject, scope: Scope) -> tuple[Finding, ...]:
         """Return what is told to people only."""
         if request.resource.resource == "pods":
@@ -201,7 +210,7 @@ class Reviewer:
     def _required(self, request: Request, subject: Subject, scope: Scope) -> tuple[Finding, ...]:
         findings = requirement_findings(subject, scope)
         owner = forged_owner(request)
-        if owner is not None:
+        if owner is not None and not is_made_elsewhere(self._view, owner.uid):
             text = f"it names {owner.kind} {owner.name} as its controller, which did not send it"
             effect = scope.cap("enforce")
             findings += (Finding("HR301", effect, text, None, "metadata.ownerReferences"),)

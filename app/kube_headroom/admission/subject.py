@@ -7,12 +7,14 @@ goes out: the pods to judge, before and after, and the promise that it would be.
 import msgspec
 
 from kube_headroom.admission.review import Request
+from kube_headroom.capacity.asked import covered, pod_version
 from kube_headroom.capacity.completion import UNCOUNTED_KINDS
 from kube_headroom.capacity.promise import Promise, Version
-from kube_headroom.capacity.rows import known_owner, resource_version_of
+from kube_headroom.capacity.rows import owner_of, resource_version_of
 from kube_headroom.capacity.view import View, object_key
 from kube_headroom.resources.objects import KubeObject, PodSpec
 from kube_headroom.resources.pod import EffectivePod, effective_pod
+from kube_headroom.resources.selector import Selector
 from kube_headroom.resources.workload import Workload, workload_of
 
 
@@ -63,16 +65,19 @@ def _pod_subject(request: Request, view: View) -> Subject:
     assert obj is not None
     pod, version = _pod(obj, view)
     old_pod, old_version = _pod(old, view) if old is not None else (None, None)
+    version = pod_version(view, version, obj, old)
+    if old_version is not None:
+        assert old is not None
+        old_version = pod_version(view, old_version, old, old)
     promise = _promise(request, obj, version)
     return Subject(pod, old_pod, "spec", promise, old_version, replicas=False)
 
 
 def _pod(obj: KubeObject, view: View) -> tuple[EffectivePod, Version]:
-    """Return a pod and what it asks for: gated, or held by a known controller, it asks for none."""
+    """Return a pod and what it would ask for if nobody controlled it, and no gate held it."""
     spec = obj.spec if obj.spec is not None else PodSpec()
     pod = effective_pod(spec, status=obj.status)
-    nothing = spec.scheduling_gates or known_owner(obj.metadata)[0]
-    return pod, view.completion.version_of(spec, pod, 0 if nothing else 1)
+    return pod, view.completion.version_of(spec, pod, 1)
 
 
 def _workload_subject(request: Request, view: View) -> Subject:
@@ -84,11 +89,12 @@ def _workload_subject(request: Request, view: View) -> Subject:
     old_pod, old_version = None, None
     if old is not None:
         old_pod, old_version = _template(_workload(old), old, view)
+    covers = covered(view, obj) if request.operation == "CREATE" else None
     return Subject(
         pod=pod,
         old_pod=old_pod,
         path=workload.template_path,
-        promise=_promise(request, obj, version),
+        promise=_promise(request, obj, version, covers),
         old_version=old_version,
         replicas=True,
         counted=workload.kind not in UNCOUNTED_KINDS,
@@ -103,7 +109,7 @@ def _workload(obj: KubeObject) -> Workload:
 
 def _template(workload: Workload, obj: KubeObject, view: View) -> tuple[EffectivePod, Version]:
     pod = view.completion.effective_template(workload.template, workload.namespace)
-    return pod, view.completion.version(workload, pod, known_owner(obj.metadata)[0])
+    return pod, view.completion.version(workload, pod, owner_of(obj.metadata))
 
 
 def _scale_subject(request: Request, view: View) -> Subject | None:
@@ -126,7 +132,9 @@ def _scale_subject(request: Request, view: View) -> Subject | None:
     )
 
 
-def _promise(request: Request, obj: KubeObject, version: Version) -> Promise:
+def _promise(
+    request: Request, obj: KubeObject, version: Version, covers: Selector | None = None
+) -> Promise:
     resource, metadata = request.resource.resource, obj.metadata
     return Promise(
         resource,
@@ -135,4 +143,5 @@ def _promise(request: Request, obj: KubeObject, version: Version) -> Promise:
         metadata.namespace or request.namespace or "",
         "" if metadata.generate_name else metadata.name or "",
         version,
+        covers,
     )

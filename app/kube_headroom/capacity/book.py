@@ -5,49 +5,24 @@ at template size. Pods are summed per owner, owners hang under their controllers
 changes a few sums, whatever the number of pods. Time is an argument (seconds, monotonic).
 """
 
-import heapq
-from collections.abc import Iterable
-from typing import Final
-
-import msgspec
-
 from kube_headroom.capacity.held import Holding, Register
 from kube_headroom.capacity.load import NOTHING, Load, total
+from kube_headroom.capacity.matching import Matching
 from kube_headroom.capacity.names import Names
 from kube_headroom.capacity.node import Nodes
+from kube_headroom.capacity.owners import Owners
+from kube_headroom.capacity.pod_counts import PodCounts, take_off
+from kube_headroom.capacity.pods import (
+    LEAVING_MARGIN_SECONDS,
+    LEAVING_MAX_GRACE_SECONDS,
+    ON_NODE,
+    PodRow,
+)
 from kube_headroom.capacity.promise import Promise, Version
-from kube_headroom.capacity.roots import Group, is_in_place, missing, renewal
+from kube_headroom.capacity.roots import UNSEEN, Group, Shown, is_in_place, renewal
 from kube_headroom.capacity.scenes import Scenes
-from kube_headroom.resources.placement import Placement
-
-LEAVING_MAX_GRACE_SECONDS: Final = 120
-"""A terminating pod with a longer grace holds its node until it is gone."""
-LEAVING_MARGIN_SECONDS: Final = 30
-
-ON_NODE: Final = 1
-LIVE: Final = 2
-NEVER: Final = float("inf")
-
-
-class PodRow(msgspec.Struct, gc=False):
-    """One pod of the view that is not finished."""
-
-    uid: str
-    owner: str
-    """uid of its known controller, empty for a bare pod or an unknown owner."""
-    node: str
-    load: Load
-    priority: int
-    placement: Placement
-    replaced: bool
-    """Whether its controller makes another when its node is lost (a DaemonSet does not)."""
-    leaving_until: float = 0.0
-    weightless_at: float = NEVER
-    """From when on it holds nothing: gated, or unschedulable for longer than policy waits."""
-    counted: int = 0
-    """As what it is counted now: ON_NODE, LIVE, both or neither."""
-    size: Load = NOTHING
-    """The load that it is counted with."""
+from kube_headroom.capacity.siblings import still_to_come
+from kube_headroom.resources.selector import Selector
 
 
 class Book:
@@ -56,76 +31,68 @@ class Book:
     def __init__(self) -> None:
         self.nodes = Nodes()
         self.register = Register()
-        self.scenes = Scenes(self.nodes, self.register)
+        self.matching = Matching()
+        self.owners = Owners(self.register, self.matching)
+        self.counts = PodCounts(self.nodes, self.register, self.owners, self.matching)
+        self.seats = self.counts.seats
+        self.pods = self.counts.rows
+        self.groups = self.owners.groups
         self.names = Names()
-        self.pods: dict[str, PodRow] = {}
-        self.groups: dict[str, Group] = {}
-        self._pods_of_node: dict[str, set[str]] = {}
-        self._pod_promises: dict[str, dict[Promise, int]] = {}
-        self._deadlines: list[tuple[float, str]] = []
+        self.scenes = Scenes(self.nodes, self.register)
 
     # The view.
 
     def put_pod(self, row: PodRow, now: float) -> None:
         """Take over a pod as the view shows it."""
-        old = self.pods.get(row.uid)
-        if old is not None:
-            if old.leaving_until and row.leaving_until:
-                row.leaving_until = old.leaving_until  # first seen so, not last
-            if old.weightless_at and row.weightless_at != NEVER:  # a gate is no waiting time
-                row.weightless_at = min(row.weightless_at, old.weightless_at)
-            self._uncount(old)
-        self.pods[row.uid] = row
-        self._file(row, now)
-        if old is not None:
-            self._unfile(old, kept=row)
-        self._count(row, now)
-        if old is not None and old.owner != row.owner:
-            self._refresh_root(old.owner)
+        self._pass(now)
+        self.counts.put(row)
 
-    def remove_pod(self, uid: str) -> None:
+    def remove_pod(self, uid: str, *, finished: bool = False) -> None:
         """Forget a pod that is gone or finished."""
-        row = self.pods.pop(uid, None)
-        if row is not None:
-            self._uncount(row)
-            self._unfile(row, kept=None)
-            self._refresh_pod(uid)
-            self._refresh_root(row.owner)
+        self.counts.remove(uid, finished=finished)
 
-    def put_workload(self, uid: str, version: Version, now: float) -> None:
+    def put_workload(self, uid: str, version: Version, now: float, shown: Shown = UNSEEN) -> None:
         """Take over a workload as the view shows it."""
-        group = self._group(uid)
-        group.version = version
-        self._hang(group, version.owner)
+        self._pass(now)
+        group = self.owners.group(uid)
+        group.version, group.shown = version, shown
+        self.matching.put_loose(uid, shown.tags)
+        self.owners.hang(group)
         parent = self.groups.get(version.owner)
-        self._set_gone_until(group, parent.gone_until if parent else 0.0, now)
-        self._refresh_root(uid)
+        self._set_gone_until(group, parent.gone_until if parent else 0.0)
+        self._select(group, shown.selector)
+        self.owners.refresh(uid)
 
     def remove_workload(self, uid: str, now: float) -> None:
-        """Forget a deleted workload; its children and pods are leaving."""
+        """Forget a deleted workload; its children and pods are leaving, unless it orphans them."""
+        self._pass(now)
         group = self.groups.get(uid)
         if group is None or group.version is None:
             return
+        orphans, group.version, group.shown = group.shown.orphans, None, UNSEEN
+        self.matching.put_loose(uid, None)
+        self._select(group, group.covers)
         parent = group.parent
-        group.version = None
-        self._hang(group, "")
-        until = now + LEAVING_MAX_GRACE_SECONDS + LEAVING_MARGIN_SECONDS
-        self._set_gone_until(group, until, now)
-        self._refresh_root(parent)
-        self._drop_if_empty(uid)
+        if not orphans:
+            until = now + LEAVING_MAX_GRACE_SECONDS + LEAVING_MARGIN_SECONDS
+            self._set_gone_until(group, until)
+        self.owners.hang(group)
+        self.owners.refresh(parent)
+        self.owners.refresh(uid)
+        self.owners.drop_if_empty(uid)
 
     def node_changed(self, name: str, now: float) -> None:
         """Recount the pods of a node that appeared, went away, or changed its readiness."""
-        self._recount(self._pods_of_node.get(name, ()), now)
+        self._pass(now)
+        self.counts.node_changed(name)
 
     def tick(self, now: float) -> None:
         """Let time pass: what has been leaving, or unschedulable, too long is counted anew."""
-        if not self._deadlines or self._deadlines[0][0] > now:
-            return
-        due = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            due.append(heapq.heappop(self._deadlines)[1])
-        self._recount(due, now)
+        self._pass(now)
+        self.counts.tick()
+
+    def _pass(self, now: float) -> None:
+        self.counts.now = max(self.counts.now, now)
 
     # The promises.
 
@@ -139,165 +106,76 @@ class Book:
 
     def _lay(self, promise: Promise, home: str) -> None:
         if promise.resource == "pods":
-            laid = self._pod_promises.setdefault(home, {})
-            laid[promise] = laid.get(promise, 0) + 1
-            self._refresh_pod(home)
+            self.counts.lay(promise, home)
             return
-        group = self._group(home)
+        group = self.owners.group(home)
         group.promises[promise] = group.promises.get(promise, 0) + 1
-        self._hang(group, group.owner)
-        self._refresh_root(home)
+        self.owners.hang(group)
+        if promise.covers is not None and group.version is None:
+            self._select(group, group.covers)
+        self.owners.refresh(home)
 
     def _lift(self, promise: Promise, home: str) -> None:
         if promise.resource == "pods":
-            _take_off(self._pod_promises[home], promise)
-            if not self._pod_promises[home]:
-                del self._pod_promises[home]
-            self._refresh_pod(home)
+            self.counts.lift(promise, home)
             return
         group = self.groups[home]
-        _take_off(group.promises, promise)
-        self._hang(group, group.owner)
-        self._refresh_root(home)
-        self._drop_if_empty(home)
+        take_off(group.promises, promise)
+        self.owners.hang(group)
+        if promise.covers is not None and group.version is None:
+            self._select(group, group.covers)
+        self.owners.refresh(home)
+        self.owners.drop_if_empty(home)
 
-    # Counting pods.
-
-    def _count(self, row: PodRow, now: float) -> None:
-        group = self.groups.get(row.owner)
-        row.size = NOTHING if not row.node and row.weightless_at <= now else row.load
-        row.counted = 0
-        if now >= max(row.leaving_until, group.gone_until if group else 0.0):
-            if row.node:
-                row.counted |= ON_NODE
-                self.nodes.assign(row.node, row.priority, row.size, add=True)
-            if not (row.node and row.replaced) or self.nodes.is_ready(row.node):
-                row.counted |= LIVE
-                if group is not None:
-                    group.count_pod(row.size, row.priority, 1)
-        self._refresh_pod(row.uid)
-        self._refresh_root(row.owner)
-
-    def _uncount(self, row: PodRow) -> None:
-        if row.counted & ON_NODE:
-            self.nodes.assign(row.node, row.priority, row.size, add=False)
-        group = self.groups.get(row.owner)
-        if row.counted & LIVE and group is not None:
-            group.count_pod(row.size, row.priority, -1)
-        row.counted = 0
-
-    def _recount(self, uids: Iterable[str], now: float) -> None:
-        for uid in uids:
-            row = self.pods.get(uid)
-            if row is not None:
-                self._uncount(row)
-                self._count(row, now)
-
-    def _wake_at(self, when: float, uid: str, now: float) -> None:
-        if now < when < NEVER:
-            heapq.heappush(self._deadlines, (when, uid))
-
-    def _file(self, row: PodRow, now: float) -> None:
-        if row.node:
-            self._pods_of_node.setdefault(row.node, set()).add(row.uid)
-        if row.owner:
-            group = self._group(row.owner)
-            group.pods.add(row.uid)
-            self._wake_at(group.gone_until, row.uid, now)
-        self._wake_at(row.leaving_until, row.uid, now)
-        self._wake_at(row.weightless_at, row.uid, now)
-
-    def _unfile(self, row: PodRow, kept: PodRow | None) -> None:
-        """Take a pod from where it was filed and is no more."""
-        residents = self._pods_of_node.get(row.node)
-        if residents is not None and (kept is None or kept.node != row.node):
-            residents.discard(row.uid)
-            if not residents:
-                del self._pods_of_node[row.node]
-        group = self.groups.get(row.owner)
-        if group is not None and (kept is None or kept.owner != row.owner):
-            group.pods.discard(row.uid)
-            self._drop_if_empty(row.owner)
+    def _select(self, group: Group, selector: Selector | None) -> None:
+        """Note by what a workload takes pods or ReplicaSets, and let it take or leave them."""
+        if selector == group.selector:
+            return
+        before, group.selector = group.selector, selector
+        for uid in tuple(group.strays):
+            self.counts.regroup(self.pods[uid])
+        self.matching.put_taker(group.uid, selector)
+        for uid in {*self.matching.adoptable(before), *self.matching.adoptable(selector)}:
+            if uid in self.pods:
+                self.counts.regroup(self.pods[uid])
+            else:
+                self.owners.hang(self.groups[uid])
+                self.owners.refresh(uid)
 
     # Owners.
 
-    def _group(self, uid: str) -> Group:
-        group = self.groups.get(uid)
-        if group is None:
-            group = self.groups[uid] = Group(uid)
-        return group
-
-    def _hang(self, group: Group, parent: str) -> None:
-        """Hang a group under its controller's, or under none."""
-        if group.parent == parent:
-            return
-        old, group.parent = group.parent, parent
-        if old in self.groups:
-            self.groups[old].children.discard(group.uid)
-            self._refresh_root(old)
-            self._drop_if_empty(old)
-        if parent:
-            self._group(parent).children.add(group.uid)
-
-    def _set_gone_until(self, group: Group, until: float, now: float) -> None:
+    def _set_gone_until(self, group: Group, until: float) -> None:
         if group.gone_until == until:
             return
         group.gone_until = until
         for uid in group.pods:
-            self._wake_at(until, uid, now)
-        self._recount(group.pods, now)
+            self.counts.wake_at(until, uid)
+        self.counts.recount(group.pods)
         for uid in tuple(group.children):
             child = self.groups[uid]
-            if child.version is not None:
-                self._set_gone_until(child, until, now)
-        self._refresh_root(group.uid)
-
-    def _drop_if_empty(self, uid: str) -> None:
-        group = self.groups.get(uid)
-        if group is not None and group.is_empty:
-            self._hang(group, "")
-            self.register.set(uid, ())
-            del self.groups[uid]
-
-    def root_of(self, uid: str) -> Group | None:
-        """Return the topmost known owner, if anything is known of this one."""
-        group = self.groups.get(uid)
-        while group is not None and group.parent:
-            parent = self.groups.get(group.parent)
-            if parent is None or not parent.leads:
-                break
-            group = parent
-        return group
-
-    def _below(self, root: Group) -> list[Group]:
-        result = [root]
-        for group in result:
-            result.extend(self.groups[uid] for uid in group.children)
-        return result
+            if child.version is not None and child.version.owner == group.uid:
+                self._set_gone_until(child, until)
+        self.owners.refresh(group.uid)
 
     # Questions.
 
     def is_new(self, promise: Promise) -> bool:
-        """Tell whether nothing that this promise may change is in the book."""
-        home = self.names.tried(promise)
-        if home in self.groups or home in self.pods or home in self._pod_promises:
+        """Tell whether it is a create that nothing in the book has to do with."""
+        if promise.base or promise.version.owner or promise.covers is not None:
             return False
-        return promise.version.owner not in self.groups
+        home = self.names.tried(promise)
+        return not (home in self.groups or home in self.pods or self.counts.promised(home))
 
     def latest(self, uid: str) -> Version | None:
         """Return what a workload was last heard to ask for, promised or seen."""
-        group = self.groups.get(uid)
-        if group is None:
-            return None
-        newest = max(group.promises, key=lambda each: each.base, default=None)
-        return newest.version if newest is not None else group.version
+        return self.owners.latest(uid)
 
     def renewal(self, promise: Promise) -> Holding | None:
         """Return what a root needs to become as promised; None for what is no root."""
         root = self.groups.get(self.names.tried(promise))
-        if promise.resource == "pods" or root is None or self.root_of(root.uid) is not root:
+        if promise.resource == "pods" or root is None or self.owners.root_of(root.uid) is not root:
             return None
-        return renewal(promise.version, root, self._below(root))
+        return renewal(promise.version, root, self.owners.below(root))
 
     def asked(self, promise: Promise) -> Load:
         """Return the most that its workload was let ask for already on such nodes: view and promises.
@@ -312,36 +190,67 @@ class Book:
 
     def holdings(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what is held now by all those that a promise may change: each holder's holdings."""
-        home = self.names.tried(promise)
-        if promise.resource == "pods" or home not in self.groups:
-            return (self.register.of(home),)
-        top = self.groups[home]
-        while top.parent:
-            top = self.groups[top.parent]
-        return tuple(self.register.of(group.uid) for group in self._below(top))
+        return tuple(map(self.register.of, self._holders(promise)))
 
     def holdings_with(self, promise: Promise) -> tuple[tuple[Holding, ...], ...]:
         """Return what `holdings` would be with this promise laid; the book is left as it was."""
-        if promise.resource == "pods":
-            home = self.names.tried(promise)
-            return (self._pod_holdings(home, {*self._pod_promises.get(home, ()), promise}),)
+        holders = self._holders(promise)
         home = self.names.tried(promise)
+        if promise.resource == "pods" and len(holders) == 1:
+            return (self.counts.holdings_with(promise, home),)
         self._lay(promise, home)
-        after = self.holdings(promise)
+        after = tuple(map(self.register.of, holders))
         self._lift(promise, home)
         return after
+
+    def _holders(self, promise: Promise) -> list[str]:
+        """Return all those whose holdings a promise may change, itself first."""
+        home = self.names.tried(promise)
+        holders = [home]
+        if promise.resource == "pods":
+            row = self.pods.get(home)
+            if row is not None and row.group and promise.lets_go:
+                holders += self.owners.tree(row.group)
+            return holders + self.seats.holders(promise.version.owner)
+        if home in self.groups:
+            return self.owners.tree(home)
+        if promise.version.owner in self.groups:
+            holders += self.owners.tree(promise.version.owner)
+        for uid in self.matching.adoptable(promise.covers):
+            holders += self.owners.tree(uid) if uid in self.groups else ()
+        return list(dict.fromkeys(holders))
 
     def replaced_by(self, promise: Promise, threshold: int) -> tuple[int, dict[str, Load]]:
         """Return how many live pods are in place already, and by node what will be replaced.
 
         Of what will be replaced only pods of the threshold's priority and above.
         """
-        current, leaving = 0, dict[str, Load]()
+        home = self.names.tried(promise)
         if promise.resource == "pods":
-            row = self.pods.get(promise.uid)
-            return (1 if row and row.node else 0), leaving
-        root = self.root_of(self.names.tried(promise))
-        for group in self._below(root) if root else ():
+            row = self.pods.get(home)
+            if row is not None and row.group and promise.lets_go:
+                return -self._lacking(row.group), {}
+            return (1 if row and row.node else 0), {}
+        if home in self.groups and not self.owners.pool_of(home):
+            return self._replaced(promise, home, threshold)
+        self._lay(promise, home)
+        result = self._replaced(promise, home, threshold)
+        self._lift(promise, home)
+        return result
+
+    def _lacking(self, owner: str) -> int:
+        """Return how many pods the root above an owner lacks already."""
+        root = self.owners.root_of(owner)
+        holdings = self.register.of(root.uid) if root is not None else ()
+        return max((each.count for each in holdings), default=0)
+
+    def _replaced(self, promise: Promise, home: str, threshold: int) -> tuple[int, dict[str, Load]]:
+        current, leaving = 0, dict[str, Load]()
+        pool = self.owners.pool_of(home)
+        if len(pool) > 1:
+            return promise.version.count - still_to_come(pool), leaving
+        root = pool[0] if pool else self.owners.root_of(home)
+        for group in self.owners.below(root) if root else ():
             moving = False
             for (size, priority), count in group.sizes.items():
                 if is_in_place(promise.version, root, group, size, priority):
@@ -357,9 +266,11 @@ class Book:
 
     def present(self, uid: str) -> Load:
         """Return what the pods of the root above an owner ask for together, leaving ones apart."""
-        root = self.root_of(uid)
+        root = self.owners.root_of(uid)
         rows = (
-            self.pods[pod] for group in (self._below(root) if root else ()) for pod in group.pods
+            self.pods[pod]
+            for group in (self.owners.below(root) if root else ())
+            for pod in group.pods
         )
         return total(row.load for row in rows if not row.leaving_until)
 
@@ -371,58 +282,3 @@ class Book:
             if row.counted & ON_NODE:
                 result[row.node] = result.get(row.node, NOTHING).plus(row.size)
         return result
-
-    # Holdings.
-
-    def _refresh_pod(self, uid: str) -> None:
-        """Recompute what a pod holds beside what is counted on its node."""
-        self.register.set(uid, self._pod_holdings(uid, self._pod_promises.get(uid, ())))
-
-    def _pod_holdings(self, uid: str, promises: Iterable[Promise]) -> tuple[Holding, ...]:
-        row = self.pods.get(uid)
-        holdings = [_promised_pod(promise, row) for promise in promises]
-        if row is not None and not row.node and row.counted & LIVE:
-            size = row.size
-            holdings.append(Holding(row.placement, row.priority, size, 1, size, size))
-        return tuple(part for part in holdings if part.total != NOTHING)
-
-    def _refresh_root(self, uid: str) -> None:
-        """Recompute what the root above an owner holds for missing pods."""
-        root = self.root_of(uid) if uid else None
-        if root is not None:
-            self._set_holdings(root)
-
-    def _set_holdings(self, root: Group) -> None:
-        if root.leads:
-            below = self._below(root)
-            for group in below[1:]:
-                self.register.set(group.uid, ())
-            self.register.set(root.uid, missing(root, below))
-            return
-        self.register.set(root.uid, missing(root, [root]))
-        for uid in root.children:
-            self._set_holdings(self.groups[uid])
-
-
-def _take_off(laid: dict[Promise, int], promise: Promise) -> None:
-    laid[promise] -= 1
-    if not laid[promise]:
-        del laid[promise]
-
-
-def _promised_pod(promise: Promise, row: PodRow | None) -> Holding:
-    """Return what a promised pod holds: all of it, or on its node what it is to grow by.
-
-    The row may be of another pod of the same name: while that one is there, this one is not yet.
-    """
-    version = promise.version
-    unit, count = version.unit, version.count
-    if row is not None and not row.counted:  # leaving
-        count = 0 if promise.uid == row.uid else count
-        row = None
-    if row is not None and row.node:
-        unit, count = unit.minus(row.load).clamped(), 0
-    elif row is not None and row.size != NOTHING:
-        count = 1  # it waits already; its controller, if any, has been charged for it
-    total = unit if count or (row is not None and row.node) else NOTHING
-    return Holding(version.placement, version.priority, unit, count, total, NOTHING)

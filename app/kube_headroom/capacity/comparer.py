@@ -9,10 +9,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from kube_headroom.capacity.book import NEVER, PodRow
+from kube_headroom.capacity.pods import NEVER, PodRow
 from kube_headroom.capacity.promise import Version
 from kube_headroom.capacity.recount import recount
-from kube_headroom.capacity.rows import known_owner, node_facts, pod_row
+from kube_headroom.capacity.roots import Shown
+from kube_headroom.capacity.rows import node_facts, owner_of, pod_row, shown_of
 from kube_headroom.capacity.view import WORKLOADS, View, object_key
 from kube_headroom.resources.objects import KubeObject
 from kube_headroom.resources.workload import workload_of
@@ -111,8 +112,8 @@ class Comparer:
         if workload is None:
             return None
         template = view.completion.effective_template(workload.template, workload.namespace)
-        owner = known_owner(obj.metadata)[0]
-        return _workload(view.completion.version(workload, template, owner))
+        version = view.completion.version(workload, template, owner_of(obj.metadata))
+        return _workload(version, shown_of(resource, obj, workload))
 
     def _actual(self, kind: str, identity: str) -> Row | None:
         book = self._view.book
@@ -123,7 +124,9 @@ class Comparer:
             row = book.pods.get(identity)
             return _pod(row) if row else None
         group = book.groups.get(identity)
-        return _workload(group.version) if group and group.version else None
+        if group is None or group.version is None:
+            return None
+        return _workload(group.version, group.shown)
 
     def _present(self) -> Iterator[tuple[str, str]]:
         book = self._view.book
@@ -167,8 +170,8 @@ def _pod(row: PodRow) -> Row:
     return (*facts, leaving, gated, waits)
 
 
-def _workload(version: Version) -> Row:
-    return msgspec.structs.astuple(version)
+def _workload(version: Version, shown: Shown) -> Row:
+    return (*msgspec.structs.astuple(version), shown)
 
 
 def _differing(actual: Row, expected: Row) -> str:

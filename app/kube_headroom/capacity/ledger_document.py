@@ -15,6 +15,7 @@ from kube_headroom.capacity.view import WORKLOADS
 from kube_headroom.errors import ClusterUnavailable
 from kube_headroom.resources.amounts import Amounts
 from kube_headroom.resources.placement import Placement
+from kube_headroom.resources.selector import Selector
 
 FORMAT: Final = 1
 """Raised by a release only after one that can read it already (L16)."""
@@ -95,13 +96,19 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
     renewals: Natural
 
 
+class _CoveringRow(_Row, array_like=True, frozen=True):
+    """A row that takes what others left; most take nothing, and say nothing of it."""
+
+    covers: Selector | None = None
+
+
 class _Stored(msgspec.Struct):
     format: int
     write: str
     gap: str
     watermarks: dict[str, Natural]
     placements: list[Placement]
-    rows: list[_Row]
+    rows: list[_CoveringRow]
 
 
 class _Head(msgspec.Struct):
@@ -162,7 +169,7 @@ def decode(text: str) -> Document:
 
 def _row(promise: Promise, placement: int, renewals: int) -> _Row:
     version = promise.version
-    return _Row(
+    fields = (
         promise.resource,
         promise.uid,
         promise.base,
@@ -177,9 +184,10 @@ def _row(promise: Promise, placement: int, renewals: int) -> _Row:
         version.owner,
         renewals,
     )
+    return _Row(*fields) if promise.covers is None else _CoveringRow(*fields, promise.covers)
 
 
-def _promise(row: _Row, placements: list[Placement]) -> Promise:
+def _promise(row: _CoveringRow, placements: list[Placement]) -> Promise:
     version = Version(
         count=row.count,
         unit=Load(Amounts(*row.requests), Amounts(*row.limits)),
@@ -188,4 +196,4 @@ def _promise(row: _Row, placements: list[Placement]) -> Promise:
         owner=row.owner,
         preempts=row.preempts,
     )
-    return Promise(row.resource, row.uid, row.base, row.namespace, row.name, version)
+    return Promise(row.resource, row.uid, row.base, row.namespace, row.name, version, row.covers)

@@ -7,11 +7,13 @@ looks inside on purpose; nothing but time passes. Each step is small, and the bo
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from kube_headroom.capacity.book import LIVE, ON_NODE, Book, PodRow
+from kube_headroom.capacity.book import Book
 from kube_headroom.capacity.held import Holding, Register
 from kube_headroom.capacity.load import NOTHING, Load
 from kube_headroom.capacity.node import Lens
+from kube_headroom.capacity.pods import LIVE, ON_NODE, PodRow
 from kube_headroom.capacity.roots import Group
+from kube_headroom.capacity.seats import holder_of
 
 # ruff: noqa: SLF001 - who checks the sums must see them
 
@@ -22,7 +24,7 @@ def recount(book: Book, clock: Callable[[], float]) -> Iterator[str]:
         now = clock()
         book.tick(now)
         yield _pod(book, book.pods.get(uid), now)
-    for name in {*book.nodes.rows, *book.nodes._assigned, *book._pods_of_node}:
+    for name in {*book.nodes.rows, *book.nodes._assigned, *book.counts._of_node}:
         yield _node(book, name)
     for uid in tuple(book.groups):
         yield _group(book, book.groups.get(uid))
@@ -36,7 +38,7 @@ def recount(book: Book, clock: Callable[[], float]) -> Iterator[str]:
 def _pod(book: Book, row: PodRow | None, now: float) -> str:
     if row is None:
         return ""
-    group = book.groups.get(row.owner)
+    group = book.groups.get(row.group)
     counted = 0
     if now >= max(row.leaving_until, group.gone_until if group else 0.0):
         counted |= ON_NODE if row.node else 0
@@ -45,16 +47,26 @@ def _pod(book: Book, row: PodRow | None, now: float) -> str:
     size = NOTHING if not row.node and row.weightless_at <= now else row.load
     if (row.counted, row.size) != (counted, size):
         return f"pod {row.uid} is counted as {row.counted} at {row.size}, not {counted} at {size}"
-    if row.owner and (group is None or row.uid not in group.pods):
-        return f"pod {row.uid} is not among those of its owner {row.owner}"
-    if row.node and row.uid not in book._pods_of_node.get(row.node, ()):
+    if row.group and (group is None or row.uid not in group.pods):
+        return f"pod {row.uid} is not among those of {row.group}, under which it counts"
+    if row.group != _counts_under(book, row):
+        return f"pod {row.uid} counts under {row.group}, not {_counts_under(book, row)}"
+    if row.node and row.uid not in book.counts._of_node.get(row.node, ()):
         return f"pod {row.uid} is not among those of its node {row.node}"
     return _refreshed(book, row.uid, pod=True)
 
 
+def _counts_under(book: Book, row: PodRow) -> str:
+    if not row.owner:
+        return book.matching.taker_of(row.tags) if row.tags is not None else ""
+    promises = book.counts._promises.get(row.uid, ())
+    let_go = row.let_go or any(each.lets_go for each in promises)
+    return row.owner if row.is_controlled and not let_go else ""
+
+
 def _node(book: Book, name: str) -> str:
     expected: dict[int, Load] = {}
-    for uid in book._pods_of_node.get(name, ()):
+    for uid in book.counts._of_node.get(name, ()):
         row = book.pods.get(uid)
         if row is None or row.node != name:
             return f"node {name} lists pod {uid}, which is not on it"
@@ -70,7 +82,7 @@ def _group(book: Book, group: Group | None) -> str:
         return ""
     rows = [book.pods.get(uid) for uid in group.pods]
     sizes = Counter((row.size, row.priority) for row in rows if row and row.counted & LIVE)
-    if any(row is None or row.owner != group.uid for row in rows):
+    if any(row is None or row.group != group.uid for row in rows):
         return f"owner {group.uid} lists pods that are not its own"
     if (group.live, group.sizes) != (sizes.total(), dict(sizes)):
         return f"owner {group.uid} has {group.live} live pods, not {sizes.total()}, or other sizes"
@@ -89,12 +101,12 @@ def _refreshed(book: Book, uid: str, *, pod: bool) -> str:
     top = uid
     while not pod and book.groups[top].parent:
         top = book.groups[top].parent
-    holders = [uid] if pod else [each.uid for each in book._below(book.groups[top])]
+    holders = [uid] if pod else [each.uid for each in book.owners.below(book.groups[top])]
     before = {each: book.register.of(each) for each in holders}
     if pod:
-        book._refresh_pod(uid)
+        book.counts.refresh(uid)
     else:
-        book._refresh_root(uid)
+        book.owners.refresh(uid)
     after = book.register.of(uid)
     for each, holdings in before.items():
         book.register.set(each, holdings)
@@ -102,7 +114,8 @@ def _refreshed(book: Book, uid: str, *, pod: bool) -> str:
 
 
 def _holder(book: Book, uid: str) -> str:
-    known = uid in book.pods or uid in book.groups or uid in book._pod_promises
+    known = uid in book.pods or uid in book.groups or uid in book.counts._promises
+    known = known or uid in map(holder_of, book.seats._seats)
     return "" if known or not book.register.of(uid) else f"{uid} is unknown, and holds something"
 
 

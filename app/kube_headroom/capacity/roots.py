@@ -1,13 +1,31 @@
 """Roots: what belongs to one owner, and what a root still lacks beside the pods that live."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
 from kube_headroom.capacity.held import Holding, Replaced
 from kube_headroom.capacity.load import NOTHING, Load
-from kube_headroom.capacity.promise import Promise, Version
+from kube_headroom.capacity.promise import UNKNOWN, Promise, Version
 from kube_headroom.resources.placement import Placement
+from kube_headroom.resources.selector import Selector, Tags
+
+
+class Shown(msgspec.Struct, frozen=True, gc=False):
+    """What the view shows of a workload beside what it asks for."""
+
+    selector: Selector | None = None
+    """By what it takes others for its own; None while it is deleted."""
+    tags: Tags | None = None
+    """By what others take it, if nobody controls it."""
+    orphans: bool = False
+    """Whether it is being deleted with --cascade=orphan: what is under it will stay."""
+    keeps_old: bool = False
+    """Whether it makes some pods anew as they were, whatever its template says now."""
+
+
+UNSEEN: Final = Shown()
 
 
 class Group(msgspec.Struct):
@@ -18,6 +36,8 @@ class Group(msgspec.Struct):
     promises: dict[Promise, int] = msgspec.field(default_factory=dict)
     """How often each is laid: one that is tried may be open already."""
     pods: set[str] = msgspec.field(default_factory=set)
+    strays: set[str] = msgspec.field(default_factory=set)
+    """Pods that name it, and that it lets go of; or all, while its selector is not known."""
     children: set[str] = msgspec.field(default_factory=set)
     parent: str = ""
     live: int = 0
@@ -25,6 +45,9 @@ class Group(msgspec.Struct):
     """How many of its live pods have which load and priority."""
     gone_until: float = 0.0
     """Above zero once its controller's DELETE was seen: it is leaving, and until then its pods."""
+    selector: Selector | None = None
+    """What it takes for its own, as the view shows it or as a promise of it says."""
+    shown: Shown = UNSEEN
 
     def versions(self) -> Iterator[Version]:
         """Yield what it asks for: as the view shows it, then as promised.
@@ -61,14 +84,25 @@ class Group(msgspec.Struct):
         return unit
 
     @property
+    def covers(self) -> Selector | None:
+        """What a promise says that it takes, while the view does not show it."""
+        return next((promise.covers for promise in self.promises if promise.covers), None)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is an owner of a kind that we do not know."""
+        return self.uid.startswith(UNKNOWN)
+
+    @property
     def leads(self) -> bool:
         """Whether it speaks for its child workloads; if it asks for no pods, each is its own root."""
-        return self.gone_until > 0.0 or self.desired > 0
+        return self.gone_until > 0.0 or self.desired > 0 or self.is_unknown
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known of it any more."""
-        return not (self.version or self.promises or self.pods or self.children)
+        known = self.version or self.promises or self.pods or self.children or self.strays
+        return not known
 
     def count_pod(self, size: Load, priority: int, change: int) -> None:
         """Count a live pod, or one that is live no more."""
@@ -127,6 +161,9 @@ def _lacking(version: Version, root: Group, below: Sequence[Group]) -> Holding:
             children = children.plus(group.unit.times(group.desired - group.live))
             if group.live:
                 unit = unit.maximum(group.unit)
+        elif root.shown.keeps_old:
+            for size, _ in root.sizes:
+                unit = unit.maximum(size)
     count = max(0, max(version.count, desired) - live)
     renewed = renewal(version, root, below)
     total = unit.times(count).maximum(renewed.total).maximum(children).clamped()

@@ -2,25 +2,37 @@
 
 from typing import Final
 
-from kube_headroom.capacity.book import (
+import msgspec
+
+from kube_headroom.capacity.load import Load
+from kube_headroom.capacity.pods import (
     LEAVING_MARGIN_SECONDS,
     LEAVING_MAX_GRACE_SECONDS,
     NEVER,
     PodRow,
 )
-from kube_headroom.capacity.load import Load
+from kube_headroom.capacity.promise import UNKNOWN
+from kube_headroom.capacity.roots import Shown
 from kube_headroom.resources.amounts import ZERO, Amounts
 from kube_headroom.resources.objects import (
     KubeObject,
     ObjectMeta,
     OwnerReference,
     Quantities,
+    Spec,
     Status,
 )
-from kube_headroom.resources.placement import ANYWHERE, AWAY_TAINTS, NodeFacts, placement_of
+from kube_headroom.resources.placement import (
+    ANYWHERE,
+    AWAY_TAINTS,
+    NodeFacts,
+    Placement,
+    placement_of,
+)
 from kube_headroom.resources.pod import scheduler_amounts
 from kube_headroom.resources.quantity import QuantityError, milli, whole
-from kube_headroom.resources.workload import GROUPS
+from kube_headroom.resources.selector import TAKES, Tags, selector_of, tags_of
+from kube_headroom.resources.workload import GROUPS, Workload
 
 DEFAULT_GRACE_SECONDS: Final = 30
 FINISHED_PHASES: Final = frozenset({"Succeeded", "Failed"})
@@ -50,12 +62,42 @@ def known_owner(metadata: ObjectMeta) -> tuple[str, str]:
     return (owner.uid, owner.kind) if owner is not None and is_known(owner) else ("", "")
 
 
+def owner_of(metadata: ObjectMeta) -> str:
+    """Return the uid of an object's controller, marked if its kind is unknown; empty without one."""
+    owner = controller_of(metadata)
+    if owner is None:
+        return ""
+    return owner.uid if is_known(owner) else UNKNOWN + owner.uid
+
+
+def loose_tags(resource: str, metadata: ObjectMeta) -> Tags | None:
+    """Return by what a workload may take an object that has no controller; None for others."""
+    if controller_of(metadata) is not None or metadata.deletion_timestamp is not None:
+        return None
+    return tags_of(resource, metadata)
+
+
+def shown_of(resource: str, obj: KubeObject, workload: Workload) -> Shown:
+    """Return what the view shows of a workload beside what it asks for.
+
+    The finalizer is FinalizerOrphanDependents in upstream's apimachinery/pkg/apis/meta/v1/types.go.
+    """
+    metadata = obj.metadata
+    orphans = metadata.deletion_timestamp is not None and "orphan" in (metadata.finalizers or ())
+    return Shown(
+        selector=selector_of(obj),
+        tags=loose_tags(resource, metadata) if resource in TAKES.values() else None,
+        orphans=orphans,
+        keeps_old=workload.keeps_old,
+    )
+
+
 def pod_row(obj: KubeObject, uid: str, now: float, pending_hold_seconds: float) -> PodRow | None:
     """Return the row of a pod, or None when it is finished."""
     spec, status = obj.spec, obj.status
     if spec is None or (status is not None and status.phase in FINISHED_PHASES):
         return None
-    owner, kind = known_owner(obj.metadata)
+    owner, kind = owner_of(obj.metadata), known_owner(obj.metadata)[1]
     requests, limits = scheduler_amounts(obj)
     node = spec.node_name or ""
     weightless_at = NEVER
@@ -69,11 +111,21 @@ def pod_row(obj: KubeObject, uid: str, now: float, pending_hold_seconds: float) 
         node=node,
         load=Load(requests, limits),
         priority=spec.priority or 0,
-        placement=ANYWHERE if node else placement_of(spec),
+        placement=_placement(spec, owner),
         replaced=kind not in {"", "DaemonSet"},
         leaving_until=_leaving_until(obj.metadata, now),
         weightless_at=weightless_at,
+        tags=tags_of("pods", obj.metadata) if kind else loose_tags("pods", obj.metadata),
     )
+
+
+def _placement(spec: Spec, owner: str) -> Placement:
+    """Return where a pod may go; of one that is on its node only if it may leave a seat."""
+    if not spec.node_name:
+        return placement_of(spec)
+    if not owner.startswith(UNKNOWN):
+        return ANYWHERE
+    return placement_of(msgspec.structs.replace(spec, node_name=None))
 
 
 def node_facts(obj: KubeObject) -> tuple[NodeFacts, Amounts, bool]:

@@ -8,16 +8,22 @@ templates of workloads, since a LimitRange or PriorityClass may change what thos
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from kube_headroom.capacity.book import NEVER, Book
+import msgspec
+
+from kube_headroom.capacity.book import Book
 from kube_headroom.capacity.completion import Completion
 from kube_headroom.capacity.ledger import Ledger
 from kube_headroom.capacity.namespace_limits import LIMITING, NamespaceLimits
+from kube_headroom.capacity.pods import NEVER
 from kube_headroom.capacity.promise import Promise
+from kube_headroom.capacity.roots import Shown
 from kube_headroom.capacity.rows import (
     known_owner,
     node_facts,
+    owner_of,
     pod_row,
     resource_version_of,
+    shown_of,
     version_number,
 )
 from kube_headroom.resources.objects import KubeObject, ObjectMeta
@@ -34,6 +40,19 @@ RESOURCES: Final = (*COMPLETING, *ADVISORY, "nodes", "pods", *WORKLOADS)
 """All that a full view holds."""
 POLICY: Final = "policy"
 """What the policy in force is called among the versions."""
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a workload: more than its row, since templates may come to something else."""
+
+    workload: Workload
+    owner: str
+    shown: Shown
+
+    @classmethod
+    def of(cls, resource: str, obj: KubeObject, workload: Workload) -> "_Kept":
+        """Return what is kept of an object."""
+        return cls(workload, owner_of(obj.metadata), shown_of(resource, obj, workload))
 
 
 class View:
@@ -61,7 +80,7 @@ class View:
         self._now = 0.0
         self._known: dict[str, dict[str, int]] = {resource: {} for resource in resources}
         self._shown: dict[str, set[str]] = {}
-        self._workloads: dict[str, tuple[Workload, str]] = {}
+        self._workloads: dict[str, _Kept] = {}
 
     # Freshness.
 
@@ -92,9 +111,9 @@ class View:
         self.book.tick(now)
         changed = self.completion.changed()
         if changed:
-            for uid, (workload, owner) in self._workloads.items():
-                if None in changed or workload.namespace in changed:
-                    self._file(uid, workload, owner)
+            for uid, kept in self._workloads.items():
+                if None in changed or kept.workload.namespace in changed:
+                    self._file(uid, kept)
 
     # What the feed calls.
 
@@ -113,7 +132,7 @@ class View:
             self._name_pod(identity, obj.metadata)
             row = pod_row(obj, identity, self._now, self.pending_hold_seconds)
             if row is None:
-                self.book.remove_pod(identity)
+                self.book.remove_pod(identity, finished=True)
             else:
                 self.book.put_pod(row, self._now)
         elif resource == "nodes":
@@ -124,7 +143,7 @@ class View:
             self.book.names.show(resource, obj.metadata, identity)
             workload = workload_of(obj)
             if workload is not None:
-                self._file(identity, workload, known_owner(obj.metadata)[0])
+                self._file(identity, _Kept.of(resource, obj, workload))
         elif resource not in ADVISORY:
             self.completion.put(resource, obj)
         if resource in LIMITING:
@@ -162,7 +181,7 @@ class View:
     def workload(self, uid: str) -> Workload | None:
         """Return a workload as the view shows it."""
         known = self._workloads.get(uid)
-        return known[0] if known is not None else None
+        return known.workload if known is not None else None
 
     # What the ledger asks.
 
@@ -210,11 +229,12 @@ class View:
             if resource in LIMITING:
                 self.namespace_limits.remove(resource, namespace, name)
 
-    def _file(self, uid: str, workload: Workload, owner: str) -> None:
-        self._workloads[uid] = (workload, owner)
+    def _file(self, uid: str, kept: "_Kept") -> None:
+        self._workloads[uid] = kept
+        workload = kept.workload
         pod = self.completion.effective_template(workload.template, workload.namespace)
-        version = self.completion.version(workload, pod, owner)
-        self.book.put_workload(uid, version, self._now)
+        version = self.completion.version(workload, pod, kept.owner)
+        self.book.put_workload(uid, version, self._now, kept.shown)
 
 
 def object_key(kind_or_resource: str, metadata: ObjectMeta) -> str:

@@ -49,6 +49,7 @@ class ObjectMeta(Wire):
     labels: dict[str, str | None] | None = None
     annotations: Annotations | None = None
     owner_references: list[OwnerReference] | None = None
+    finalizers: list[str] | None = None
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
 
@@ -157,6 +158,7 @@ class RollingUpdate(Wire):
 
     max_surge: int | str | None = None
     max_unavailable: int | str | None = None
+    partition: int | None = None
 
 
 class Strategy(Wire):

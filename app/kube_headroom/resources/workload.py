@@ -30,6 +30,7 @@ GROUPS: Final = {
 }
 """Each workload kind and its API group; a Job of another group (Volcano has one) is none of ours."""
 
+JOB_CONTROLLER: Final = "kubernetes.io/job-controller"
 _TEMPLATE_PATH: Final = "spec.template.spec"
 _DEFAULT_SURGE: Final = "25%"
 _FINISHED: Final = frozenset({"Complete", "Failed"})
@@ -60,6 +61,10 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     template_path: str
     surge: int
     unavailable: int
+    elsewhere: bool = False
+    """Whether a controller of another kind makes its pods: of a Job that says so by managedBy."""
+    keeps_old: bool = False
+    """Whether some pods are made anew as they were: a StatefulSet that is updated in part."""
 
     @property
     def desired(self) -> int:
@@ -89,7 +94,18 @@ def workload_of(obj: KubeObject, *, eligible_nodes: int = 1) -> Workload | None:
         template_path=path,
         surge=count.surge,
         unavailable=count.unavailable,
+        elsewhere=_is_managed_elsewhere(spec),
+        keeps_old=obj.kind == "StatefulSet" and _partition(spec.update_strategy) > 0,
     )
+
+
+def _is_managed_elsewhere(spec: Spec) -> bool:
+    """Tell whether the Job controller leaves it alone (KEP-4368)."""
+    return spec.managed_by not in {None, "", JOB_CONTROLLER}
+
+
+def _partition(strategy: Strategy | None) -> int:
+    return (strategy and strategy.rolling_update and strategy.rolling_update.partition) or 0
 
 
 def _template(obj: KubeObject, spec: Spec) -> tuple[ObjectMeta | None, PodSpec, str]:
@@ -158,7 +174,7 @@ def _share(value: int | str | None, default: int | str, *, of: int, up: bool) ->
 def _job_pods(spec: Spec, status: Status | None) -> int:
     """Return how many pods a Job's controller wants now."""
     parallelism = max(0, spec.parallelism if spec.parallelism is not None else 1)
-    if spec.suspend or (status is not None and _is_finished(status)):
+    if spec.suspend or _is_managed_elsewhere(spec) or (status is not None and _is_finished(status)):
         return 0
     succeeded = (status.succeeded or 0) if status is not None else 0
     if spec.completions is None:

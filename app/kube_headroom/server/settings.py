@@ -55,6 +55,7 @@ class Settings:
     drain_max_seconds: float
     stale_seconds: float
     promise_seconds: float
+    seat_seconds: float
     compare_seconds: float
     ledger_configmap: str
     log_level: str
@@ -231,6 +232,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("drain_max_seconds", "45", "... but no longer than this.", _seconds),
     Option("stale_seconds", "100", "A watch silent for so long is not believed.", _seconds),
     Option("promise_seconds", "75", "A promise not seen after so long is questioned.", _seconds),
+    Option(
+        "seat_seconds", "60", "An unknown owner's vanished pod keeps its room so long.", _seconds
+    ),
     Option(
         "compare_seconds", "0", "Compare with fresh lists so often; 0: only on SIGUSR1.", _seconds
     ),

@@ -40,6 +40,7 @@ async def build_service(settings: Settings) -> Service:
         promise_seconds=settings.promise_seconds,
         stale_seconds=inf if settings.snapshot else settings.stale_seconds,
     )
+    view.book.seats.seconds = settings.seat_seconds
     ledger = await _ledger(settings, view)
     reviewer = Reviewer(
         Identity(settings.namespace, settings.policy_configmap, frozenset(settings.controllers)),
