@@ -14,6 +14,7 @@ import pytest
 from kube_headroom.capacity.book import Book
 from kube_headroom.capacity.headroom import shortfalls
 from kube_headroom.capacity.ledger import Ledger
+from kube_headroom.capacity.owners import Owners
 from kube_headroom.capacity.roots import Group
 from kube_headroom.capacity.rules import capacity_rules
 from kube_headroom.capacity.view import View
@@ -53,7 +54,15 @@ class AbsentMeansGone(View):
 class OwnDesireOnly(Book):
     """Naive: a Deployment speaks for its ReplicaSets whatever they ask for."""
 
-    def _below(self, root: Group) -> list[Group]:
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners.__class__ = ChildlessOwners
+
+
+class ChildlessOwners(Owners):
+    """Nobody has anything below him."""
+
+    def below(self, root: Group) -> list[Group]:
         return [root]
 
 

@@ -224,7 +224,8 @@ class PodCounts:
             residents.discard(row.uid)
             if not residents:
                 del self._of_node[row.node]
-        self._leave(row.uid, row.group, row.owner, kept)
+        if kept is None or kept.group != row.group or row.strays_from:
+            self._leave(row.uid, row.group, row.owner, kept)
 
     def _join(self, row: PodRow) -> None:
         """File a pod with the workload that it is counted under, and with one it strays from."""
