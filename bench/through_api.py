@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 def measure(quick: bool) -> list[Section]:  # noqa: FBT001 - as all of them are called
     """Return creates a second by way."""
-    rounds, seconds = (2, 2) if quick else (7, 5)
+    rounds, seconds = (2, 2) if quick else (5, 5)
     done: dict[str, list[Run]] = {way: [] for way in WAYS}
     with api_server() as api, TemporaryDirectory() as temporary, ExitStack() as stack:
         api.large_node()
