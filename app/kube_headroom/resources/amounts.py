@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 MAX_INT64: Final = 2**63 - 1
+_MORE_THAN_ANY: Final = 2**128
 NAMES: Final = ("cpu", "memory", "ephemeral_storage", "pods")
 """The fields of Amounts; the first three are also what containers declare."""
 
@@ -72,16 +73,17 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
 
     def over(self, unit: "Amounts") -> int:
         """Return how many whole units fit into these amounts; of what it has 0 does not matter."""
-        counts = []
-        if unit.cpu:
-            counts.append(self.cpu // unit.cpu)
+        least = _MORE_THAN_ANY
         if unit.memory:
-            counts.append(self.memory // unit.memory)
+            least = self.memory // unit.memory
+        if unit.cpu and (count := self.cpu // unit.cpu) < least:
+            least = count
         if unit.ephemeral_storage:
-            counts.append(self.ephemeral_storage // unit.ephemeral_storage)
-        if unit.pods:
-            counts.append(self.pods // unit.pods)
-        return max(0, min(counts)) if counts else 0
+            count = self.ephemeral_storage // unit.ephemeral_storage
+            least = min(least, count)
+        if unit.pods and (count := self.pods // unit.pods) < least:
+            least = count
+        return 0 if least < 0 or least == _MORE_THAN_ANY else least
 
     def exceeding(self, other: "Amounts") -> tuple[str, ...]:
         """Return the names of the resources in which these amounts are larger than the other's."""
