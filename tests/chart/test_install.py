@@ -43,7 +43,7 @@ def test_the_api_server_keeps_every_rule_as_it_was_written(release):
     conditions = re.findall(r"- name: ([a-z-]+)\n +expression", rendered)
     stored = [one["name"] for webhook in release.webhooks() for one in webhook["matchConditions"]]
     assert stored == conditions
-    assert len(stored) == 7
+    assert len(stored) == 8
     assert all("caBundle" not in webhook["clientConfig"] for webhook in release.webhooks())
 
 
