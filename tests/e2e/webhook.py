@@ -195,6 +195,7 @@ class WebhookProcess:
             f"--service-name={self.release}",
             f"--webhook-configuration={self.release}",
             "--extra-names=127.0.0.1",
+            "--log-level=debug",  # what is allowed without a word is looked for, too
             *self._arguments,
         )
 

@@ -113,10 +113,12 @@ def test_strangers_words_do_not_make_series() -> None:
 
 @pytest.fixture
 def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, ours = logging.getLogger(), logging.getLogger("kube_headroom")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
     yield
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.mark.usefixtures("restored_logging")
@@ -163,6 +165,18 @@ def test_as_text_it_is_one_line_too(level: str, lines: int) -> None:
     assert text.count("\n") == lines
     assert "\x1b" not in text
     assert ("name=a\\nb\\x1b[31m" in text) == bool(lines)
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_at_level_debug_only_we_are_verbose() -> None:
+    """Clients' libraries write whole answers of the API server at that level."""
+    stream = io.StringIO()
+    configure_logging("debug", "text", stream)
+    logging.getLogger("kubernetes.client.rest").debug("response body: a secret")
+    logging.getLogger("kube_headroom.cluster").debug("a detail")
+    logging.getLogger("kubernetes.client.rest").warning("a warning")
+    text = stream.getvalue()
+    assert ("secret" in text, "a detail" in text, "a warning" in text) == (False, True, True)
 
 
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])

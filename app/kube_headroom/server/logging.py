@@ -22,7 +22,9 @@ def configure_logging(level: str, style: str, stream: TextIO = sys.stdout) -> No
     handler.setFormatter(JsonLines() if style == "json" else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    # Ours alone may be verbose: others say at level debug what objects contain.
+    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
+    logging.getLogger("kube_headroom").setLevel(level.upper())
     # Unreadable requests are counted; a stranger must not be able to fill the log with them.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
