@@ -11,9 +11,9 @@ import msgspec
 from kube_headroom.capacity.book import Book
 from kube_headroom.capacity.headroom import shortfalls
 from kube_headroom.capacity.load import NOTHING
-from kube_headroom.capacity.node import EVERYTHING
 from kube_headroom.capacity.promise import Promise, Version
 from kube_headroom.capacity.rules import TOO_LARGE, Rule, Rules, amounts_by
+from kube_headroom.capacity.scenes import threshold_of
 from kube_headroom.resources.amounts import NAMES
 
 _SCHEDULED: Final = tuple(Rule.of(name, "requests", "warn") for name in NAMES)
@@ -45,8 +45,7 @@ def lacks_one_more(book: Book, promise: Promise, rules: Rules) -> bool:
 
 def without_room(book: Book, uid: str, version: Version, rules: Rules) -> NoRoom:
     """Return the eligible nodes that have no room for a DaemonSet's pod, its present one apart."""
-    in_the_way = version.priority if version.preempts else EVERYTHING
-    threshold = max(in_the_way, rules.ignore_priority_below)
+    threshold = threshold_of(version, rules)
     asked, own = version.unit.requests, book.on_nodes(uid)
     eligible = book.nodes.eligible(version.placement)
     short: list[tuple[str, str]] = []

@@ -127,9 +127,7 @@ class Scenes:
         epochs = (self._nodes.epoch, self._register.epoch)
         if self._epochs != epochs or self._rules is not rules:
             self._kept, self._epochs, self._rules = {}, epochs, rules
-        # Placeholders of a lower priority than policy counts are in nobody's way.
-        in_the_way = version.priority if version.preempts else EVERYTHING
-        threshold = max(in_the_way, rules.ignore_priority_below)
+        threshold = threshold_of(version, rules)
         eligible = self._nodes.eligible(version.placement)
         sight = self._kept.get((eligible, threshold))
         if sight is None:
@@ -164,6 +162,13 @@ class Scenes:
             tally=self._register.tally(region),
             reserve=_reserve(rules, lens, spare, everywhere=everywhere),
         )
+
+
+def threshold_of(version: Version, rules: Rules) -> int:
+    """Return the priority from which on others are in the way of pods of a version."""
+    in_the_way = version.priority if version.preempts else EVERYTHING
+    # Placeholders of a lower priority than policy counts are in nobody's way.
+    return max(in_the_way, rules.ignore_priority_below)
 
 
 def _reserve(rules: Rules, lens: Lens, spare: Amounts, *, everywhere: bool) -> Load:

@@ -6,15 +6,18 @@ series is bounded.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import inf
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from kube_headroom.admission.decision import Decision
+
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 OTHER = "other"
 KINDS = frozenset(
@@ -90,20 +93,18 @@ class ReviewSeries(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return all series as they are now."""
-        decisions = CounterMetricFamily(
-            "kube_headroom_decisions", "Reviews judged.", labels=("outcome", "operation", "kind")
+        yield _counter(
+            "kube_headroom_decisions",
+            "Reviews judged.",
+            ("outcome", "operation", "kind"),
+            self._decisions,
         )
-        for key, count in self._decisions.copy().items():
-            decisions.add_metric(key, count)
-        yield decisions
-        codes = CounterMetricFamily(
+        yield _counter(
             "kube_headroom_decision_codes",
             "Findings in judged reviews, each code once a review; only enforce refuses.",
-            labels=("code", "effect"),
+            ("code", "effect"),
+            self._codes,
         )
-        for found, count in self._codes.copy().items():
-            codes.add_metric(found, count)
-        yield codes
         seconds = HistogramMetricFamily(
             "kube_headroom_review_seconds",
             "Time from a review's body to its answer.",
@@ -112,6 +113,15 @@ class ReviewSeries(Collector):
         for charge, times in self._seconds.items():
             seconds.add_metric((charge or "none",), times.buckets, times.sum)
         yield seconds
+
+
+def _counter(
+    name: str, text: str, labels: Sequence[str], counts: Mapping[_Labels, int]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in tuple(counts.items()):  # at once: the event loop goes on counting
+        family.add_metric(values, count)
+    return family
 
 
 def _known(word: str, words: frozenset[str]) -> str:
